@@ -1,0 +1,1 @@
+"""The platforms bot-gateway speaks to, one folder each; found through entry points."""
