@@ -4,7 +4,8 @@ A channel author reads this file and needs no other. An adapter connects to one 
 turns what arrives into `Inbound` values, and sends rendered parts. It knows no bot, no session, no
 database. Two rules matter most:
 
-1. **Accept, then acknowledge.** `ChannelHost.accept` returns only when everything it was given is on
+1. **Accept, then acknowledge.** `ChannelHost.accept` returns only when everything it was given
+is on
    disk. Only then tell the platform (HTTP 200, next offset, envelope ack). If it raises, answer
    503 or do not advance: the platform will redeliver, and duplicates are dropped by external id.
 2. **One part, one try.** `deliver` sends exactly one part once. It never retries, sleeps or splits:
@@ -71,8 +72,8 @@ class Arrival:
     """What every inbound value carries.
 
     `account` is the platform's own account (bot id, team id, account SID): dedupe is by
-    (account, external_id), so a renamed channel repeats nothing. `second_id` is a second key under which the
-    same event may arrive again. `digest` is the SHA-256 of the raw event.
+    (account, external_id), so a renamed channel repeats nothing. `second_id` is a second key
+    under which the same event may arrive again. `digest` is the SHA-256 of the raw event.
     """
 
     account: str
@@ -86,9 +87,9 @@ class Arrival:
 class InboundMessage(Arrival):
     """A person wrote something.
 
-    `source_order` sorts messages of one chat by the platform's own order. `message_ref` is the platform's
-    id of the message, so that a reply can point to it. `group_id` joins several arrivals to one
-    message (an album). `is_direct` is False in groups.
+    `source_order` sorts messages of one chat by the platform's own order. `message_ref` is the
+    platform's id of the message, so that a reply can point to it. `group_id` joins several
+    arrivals to one message (an album). `is_direct` is False in groups.
     """
 
     address: Address
@@ -288,9 +289,9 @@ class ChannelHost(Protocol):
 class Channel(ABC):
     """Adapter to one platform account.
 
-    `async with channel.connected(host)` = able to send; `async with channel.receiving()` = able to hear,
-    only ever inside the former. Made by the gateway as `Cls(name, settings, public_url)`; the
-    constructor does no I/O and no work.
+    `async with channel.connected(host)` = able to send; `async with channel.receiving()` = able
+    to hear, only ever inside the former. Made by the gateway as `Cls(name, settings,
+    public_url)`; the constructor does no I/O and no work.
     """
 
     kind: ClassVar[str]
@@ -314,8 +315,9 @@ class Channel(ABC):
     def connected(self, host: ChannelHost) -> AbstractAsyncContextManager[None]:
         """Able to send while inside.
 
-        Raises `DeliveryRefused(scope="account")` when the credential is refused (the gateway stops the channel
-        and goes on) and `DeliveryLater` when the platform is away (the gateway tries again).
+        Raises `DeliveryRefused(scope="account")` when the credential is refused (the gateway
+        stops the channel and goes on) and `DeliveryLater` when the platform is away (the
+        gateway tries again).
         """
 
     @asynccontextmanager

@@ -15,11 +15,11 @@
     |   `-- Unavailable         503  try again later; carries `retry_after_s`
     |-- ModelError              the model did not answer; `transient` says whether to retry
     |-- ToolError               a tool did not answer; its sentence is shown to the model
-    |-- DeliveryLater           try this delivery again, after `retry_after_s` if the platform said so
+    |-- DeliveryLater           try this delivery again, not before `retry_after_s`
     |-- DeliveryUnknown         the platform may or may not have taken it
     |-- DeliveryRefused         never try this delivery again
     |-- ConfigError             stop the process with exit code 78
-    |-- StoreError              the store cannot take or give rows now; `transient` says whether it may recover
+    |-- StoreError              the store cannot be used; `transient`: it may recover
     `-- HeldElsewhere           another process holds the data directory; exit code 75
 
 Each carries a stable `code`, a sentence for people, and facts as attributes. Secrets and message

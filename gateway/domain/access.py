@@ -77,8 +77,8 @@ class KeyLimits:
 class ApiKey:
     """A stored key: everything but the secret. `hint` is its first letters, for people.
 
-    An empty `bots` means every bot of the project. `workspace` is set on a key for a whole workspace.
-    `previous_hash` still opens until `previous_until` after a rotation.
+    An empty `bots` means every bot of the project. `workspace` is set on a key for a whole
+    workspace. `previous_hash` still opens until `previous_until` after a rotation.
     """
 
     id: KeyId
@@ -122,7 +122,7 @@ class Principal:
 
     def may(self, scope: Scope) -> bool:
         """Whether this principal has the scope; an admin has all of them."""
-        return self.role == "admin" and self.kind == "admin" or scope in self.scopes
+        return (self.role == "admin" and self.kind == "admin") or scope in self.scopes
 
     def may_use(self, bot_slug: str) -> bool:
         """Whether this principal may talk to that bot of its project."""

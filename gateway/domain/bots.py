@@ -24,8 +24,8 @@ HANDOFF_PREFIX = "transfer_to_"
 class ToolSpec:
     """A tool as an agent sees it, and how it is run.
 
-    `parameters` is a JSON Schema of the arguments object. `target` is the address of an http tool or `module:name` of a
-    python tool.
+    `parameters` is a JSON Schema of the arguments object. `target` is the address of an http
+    tool or `module:name` of a python tool.
     """
 
     name: str

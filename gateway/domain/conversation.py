@@ -70,8 +70,9 @@ class Usage:
 class Message:
     """One transcript entry.
 
-    `seq` is gapless per session, from 1, given by the store (0 = not stored yet). A `tool` message answers the
-    call `tool_call_id`. Internal messages are never shown to the person and never delivered.
+    `seq` is gapless per session, from 1, given by the store (0 = not stored yet). A `tool`
+    message answers the call `tool_call_id`. Internal messages are never shown to the person and
+    never delivered.
     """
 
     id: MessageId
@@ -105,8 +106,9 @@ class Message:
 class Session:
     """One ordered talk of a participant with a bot.
 
-    `agent` is who answers next (None = the bot's start agent). `address` is where replies are delivered, None for a pull
-    channel. `version` rises with every change a caller can see (ETag).
+    `agent` is who answers next (None = the bot's start agent). `address` is where replies are
+    delivered, None for a pull channel. `version` rises with every change a caller can see
+    (ETag).
     """
 
     id: SessionId

@@ -36,7 +36,10 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """One rendered part to be sent, as a turn commits it; `part_no` counts from 0 within the turn."""
+    """One rendered part to be sent, as a turn commits it.
+
+    `part_no` counts from 0 within the turn.
+    """
 
     id: DeliveryId
     part_no: int
@@ -78,8 +81,9 @@ def next_attempt(
 ) -> datetime | None:
     """When to try a delivery again, or None when it should be given up.
 
-    `attempts` counts the tries already made (1 or more), `jitter` is a random number from -1 to 1. The schedule is
-    1 s, 5 s, 25 s, 2 min, then every 10 min, each +-20 %; after 24 h it ends.
+    `attempts` counts the tries already made (1 or more), `jitter` is a random number from -1 to
+    1. The schedule is 1 s, 5 s, 25 s, 2 min, then every 10 min, each +-20 %; after 24 h it
+    ends.
 
     >>> from datetime import UTC
     >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)

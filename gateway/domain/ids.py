@@ -1,7 +1,8 @@
 """Typed, prefixed, time-ordered ids.
 
-An id is a prefix and 26 characters: a UUIDv7 in Crockford's base 32 (lower case), so ids sort by the time
-they were made. Foreign surfaces show the same 128 bits as a UUID or under another prefix.
+An id is a prefix and 26 characters: a UUIDv7 in Crockford's base 32 (lower case), so ids sort
+by the time they were made. Foreign surfaces show the same 128 bits as a UUID or under another
+prefix.
 """
 
 from __future__ import annotations

@@ -27,8 +27,9 @@ EVENTS_PER_ATTEMPT = 1_000_000
 class TurnOptions:
     """What the caller of a turn asked for beside the text; stored with the turn as JSON.
 
-    `context` is an object for the agent and is never stored as a message. `agent` starts the turn at another agent.
-    `tool_results` answer the calls of a turn that waited (call id -> content).
+    `context` is an object for the agent and is never stored as a message. `agent` starts the
+    turn at another agent. `tool_results` answer the calls of a turn that waited (call id ->
+    content).
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -54,8 +55,9 @@ class TurnError:
 class Turn:
     """One entry to a session and its outcome.
 
-    `seq` is its place in the session. `messages` (assistant and tool, oldest first, and the user's own) are filled where
-    the reader asked for them. `is_incomplete` marks a reply cut by a limit or a cancel.
+    `seq` is its place in the session. `messages` (assistant and tool, oldest first, and the
+    user's own) are filled where the reader asked for them. `is_incomplete` marks a reply cut by
+    a limit or a cancel.
     """
 
     id: TurnId
@@ -111,7 +113,8 @@ class ClaimedTurn:
 class TurnOutcome:
     """What a turn leaves: committed in one transaction if the lease still holds.
 
-    `state` is where the turn goes (`queued` = try again, not before `retry_at`). `messages` are new transcript entries in order.
+    `state` is where the turn goes (`queued` = try again, not before `retry_at`). `messages` are
+    new transcript entries in order.
     """
 
     state: TurnState

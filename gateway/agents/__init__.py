@@ -1,0 +1,1 @@
+"""One turn of thinking: models, tools, hand-offs. Knows no store, no HTTP server, no channel."""

@@ -1,0 +1,1 @@
+"""What is remembered: one protocol, a folder for each database."""

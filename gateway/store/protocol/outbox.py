@@ -1,0 +1,90 @@
+"""Deliveries on their way: send-begin (T4), send-end (T5), doubtful ones, dead ones.
+
+A lane is an address; within it parts go out strictly by `out_no`, one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from gateway.domain.delivery import Delivery, DeliveryState
+from gateway.domain.ids import DeliveryId, ProjectId
+from gateway.errors import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """How one try ended.
+
+    `state`: sent, pending (again at `next_at`), ambiguous, held, dead or expired.
+    `blocked_until` keeps everything of `scope` (address or account) waiting. `counts` False
+    takes the attempt back (throttled). A `dead` with scope `address` marks the address
+    unreachable and ends its other pending deliveries; any end other than sent ends later parts
+    of the same turn as `earlier_part`.
+    """
+
+    delivery_id: DeliveryId
+    state: DeliveryState
+    provider_id: str | None = None
+    error: str | None = None
+    next_at: datetime | None = None
+    blocked_until: datetime | None = None
+    scope: Scope = "part"
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries to list."""
+
+    project_id: ProjectId | None = None
+    session_id: str | None = None
+    turn_id: str | None = None
+    states: frozenset[DeliveryState] = frozenset()
+    limit: int = 100
+
+
+class OutboxStore(Protocol):
+    """The outbox."""
+
+    async def begin_sends(
+        self, *, owner: str, limit: int, channels: Sequence[str]
+    ) -> list[Delivery]:
+        """Move due deliveries of these channels to `sending`, the first of each free lane (T4).
+
+        A lane is free when nothing unsettled with a smaller `out_no` stands in it (answers to
+        commands excepted) and neither its address nor its account is blocked.
+        """
+        ...
+
+    async def end_sends(self, results: Sequence[SendResult], *, owner: str) -> list[Delivery]:
+        """Write how tries ended (T5); returns the next due part of each lane, already `sending`.
+
+        So that a reply of several parts does not wait for a poll.
+        """
+        ...
+
+    async def doubt_abandoned(self, *, living: Sequence[str]) -> int:
+        """Move `sending` rows whose owner no longer lives to `ambiguous`; returns how many."""
+        ...
+
+    async def ambiguous(self, *, limit: int) -> list[Delivery]:
+        """Doubtful deliveries due for reconciliation, oldest first."""
+        ...
+
+    async def next_due_at(self) -> datetime | None:
+        """When the next pending or ambiguous delivery is due; None = nothing waits."""
+        ...
+
+    async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
+        """Deliveries for people to look at, oldest first."""
+        ...
+
+    async def replay(
+        self, project_id: ProjectId, delivery_id: DeliveryId, *, to: Literal["pending", "cancelled"]
+    ) -> Delivery | None:
+        """An operator's decision on a held or dead delivery; None = no such row in such a state."""
+        ...
