@@ -8,7 +8,7 @@ CODE   := gateway channels tests $(wildcard bench)
 # A stamp says which lock and which pyproject the environment was made from.
 RUN    := $(VENV)/.run-ready
 DEV    := $(VENV)/.dev-ready
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format lint type bench lock clean
@@ -48,7 +48,7 @@ lock: $(DEV) ## pin every dependency again, with hashes, in the two lock files
 		--output-file requirements-dev.lock pyproject.toml
 
 LOCKING := --quiet --generate-hashes --allow-unsafe --strip-extras --all-build-deps \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 clean: ## remove the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov
@@ -58,12 +58,12 @@ $(BIN)/python:
 
 $(RUN): requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
 	@echo "Installing with the tools of development into $(VENV) ..."
-	@$(PIP) install --require-hashes --requirement requirements-dev.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes --requirement requirements-dev.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN)
