@@ -70,6 +70,13 @@ class TurnStore(Protocol):
         """Prolong leases."""
         ...
 
+    async def release_abandoned(self, *, living: Sequence[str]) -> int:
+        """Make sessions whose lease owner no longer lives ready at once; returns how many.
+
+        So that a start after a crash does not wait for leases to expire. Crash counts stay.
+        """
+        ...
+
     async def commit_turn(self, lease: Lease, turn_id: TurnId, outcome: TurnOutcome) -> Committed:
         """Write what a turn leaves and give the session back to the tail (T3).
 
