@@ -1,0 +1,404 @@
+"""The fake model endpoint as a plain HTTP client sees it: script, faults, log."""
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from gateway.testing import (
+    Drip,
+    EmptyChoices,
+    ErrorEvent,
+    Garbage,
+    HangUp,
+    HttpError,
+    OpenAIServer,
+    Reply,
+    Silence,
+    ToolCall,
+    Truncated,
+    huge_reply,
+    too_many_requests,
+)
+
+HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+STREAM = {**HELLO, "stream": True}
+
+
+@asynccontextmanager
+async def asking(model: OpenAIServer, body, **kwargs):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{model.base_url}/chat/completions", json=body, **kwargs) as response,
+    ):
+        yield response
+
+
+async def answer_to(model: OpenAIServer, body=HELLO):
+    async with asking(model, body) as response:
+        return response.status, await response.json()
+
+
+async def events_of(model: OpenAIServer, body=STREAM):
+    async with asking(model, body) as response:
+        assert response.content_type == "text/event-stream"
+        raw = await response.text()
+    return [line.removeprefix("data: ") for line in raw.split("\n\n") if line]
+
+
+async def test_without_a_script_it_echoes_what_the_user_said():
+    async with OpenAIServer() as model:
+        status, document = await answer_to(model)
+
+    assert status == 200
+    assert document["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "echo: hello",
+        "refusal": None,
+    }
+    assert document["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_queued_answers_are_given_in_order_before_the_script_is_asked():
+    async with OpenAIServer(lambda call: Reply("from the script")) as model:
+        model.enqueue("first", Reply("second"))
+        texts = [(await answer_to(model))[1]["choices"][0]["message"]["content"] for _ in range(3)]
+
+    assert texts == ["first", "second", "from the script"]
+    assert model.unused == 0
+
+
+async def test_a_stream_has_role_pieces_finish_reason_and_end_mark():
+    async with OpenAIServer() as model:
+        model.enqueue(Reply(pieces=("Good ", "morning.")))
+        *chunks, last = await events_of(model)
+
+    choices = [json.loads(chunk)["choices"][0] for chunk in chunks]
+    assert last == "[DONE]"
+    assert choices[0]["delta"]["role"] == "assistant"
+    assert [c["delta"].get("content") for c in choices] == ["", "Good ", "morning.", None]
+    assert [c["finish_reason"] for c in choices] == [None, None, None, "stop"]
+
+
+async def test_usage_comes_in_a_last_chunk_without_choices_only_when_asked_for():
+    wanted = {**STREAM, "stream_options": {"include_usage": True}}
+
+    async with OpenAIServer() as model:
+        with_usage = [json.loads(e) for e in (await events_of(model, wanted))[:-1]]
+        without = [json.loads(e) for e in (await events_of(model))[:-1]]
+
+    assert with_usage[-1]["choices"] == []
+    assert with_usage[-1]["usage"]["total_tokens"] == 15
+    assert all(chunk["usage"] is None for chunk in with_usage[:-1])
+    assert all(chunk["choices"] and "usage" not in chunk for chunk in without)
+
+
+async def test_tool_calls_are_streamed_in_pieces_by_index_with_the_name_only_in_the_first():
+    calls = (ToolCall("clock", {"zone": "Europe/Paris"}), ToolCall("noop"))
+
+    async with OpenAIServer() as model:
+        model.enqueue(Reply(tool_calls=calls))
+        events = await events_of(model)
+
+    deltas = [
+        delta
+        for event in events[:-1]
+        for delta in json.loads(event)["choices"][0]["delta"].get("tool_calls", [])
+    ]
+    clock = [delta for delta in deltas if delta["index"] == 0]
+    assert [d["function"].get("name") for d in clock] == ["clock", *[None] * (len(clock) - 1)]
+    assert len(clock) > 2
+    assert json.loads("".join(d["function"]["arguments"] for d in clock)) == {
+        "zone": "Europe/Paris"
+    }
+    assert {delta["id"] for delta in deltas if "id" in delta} == {"call_1_0", "call_1_1"}
+
+
+async def test_every_call_is_logged_with_body_headers_and_time():
+    async with OpenAIServer() as model:
+        before = time.monotonic()
+        async with asking(model, HELLO, headers={"X-Trace": "7"}):
+            [call] = await model.wait_for_calls(1)
+
+    assert call.body == HELLO
+    assert call.headers["x-trace"] == "7"
+    assert call.last_text == "hello"
+    assert before <= call.at <= time.monotonic()
+
+
+async def test_waiting_for_a_call_that_never_comes_says_how_many_came():
+    async with OpenAIServer() as model:
+        with pytest.raises(TimeoutError, match="0 of 1 model calls"):
+            await model.wait_for_calls(1, timeout_s=0.01)
+
+
+async def test_a_call_that_breaks_a_rule_is_refused_and_recorded():
+    orphan = {"model": "m", "messages": [{"role": "tool", "content": "x", "tool_call_id": "c1"}]}
+
+    async with OpenAIServer() as model:
+        model.enqueue("not for this one")
+        status, document = await answer_to(model, orphan)
+
+    assert status == 400
+    assert "answers no preceding tool call" in document["error"]["message"]
+    assert len(model.problems) == 1
+    assert model.unused == 1
+
+
+async def test_a_lenient_server_records_the_broken_rule_and_answers():
+    async with OpenAIServer(strict=False) as model:
+        status, _ = await answer_to(model, {"model": "m", "messages": []})
+
+    assert status == 200
+    assert model.problems == ["messages: [] is too short"]
+
+
+async def test_a_body_that_is_not_json_is_refused():
+    async with (
+        OpenAIServer() as model,
+        aiohttp.ClientSession() as session,
+        session.post(f"{model.base_url}/chat/completions", data=b"{") as response,
+    ):
+        assert response.status == 400
+        assert model.problems == ["the body is not a JSON object"]
+
+
+async def test_a_wrong_key_is_refused_where_one_is_demanded():
+    async with OpenAIServer(api_key="right") as model:
+        async with asking(model, HELLO, headers={"Authorization": "Bearer wrong"}) as response:
+            refused = response.status, (await response.json())["error"]["code"]
+        async with asking(model, HELLO, headers={"Authorization": "Bearer right"}) as response:
+            accepted = response.status
+
+    assert refused == (401, "invalid_api_key")
+    assert accepted == 200
+
+
+async def test_models_are_listed_and_other_paths_are_unknown():
+    async with OpenAIServer(models=("a", "b")) as model, aiohttp.ClientSession() as session:
+        async with session.get(f"{model.base_url}/models") as response:
+            listed = await response.json()
+        async with session.get(f"{model.base_url}/embeddings") as response:
+            unknown = response.status
+
+    assert [entry["id"] for entry in listed["data"]] == ["a", "b"]
+    assert unknown == 404
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
+async def test_http_errors_come_in_the_shape_of_the_api(status):
+    async with OpenAIServer() as model:
+        model.enqueue(HttpError(status, "no", code="c"))
+        got, document = await answer_to(model)
+
+    assert got == status
+    assert document["error"]["message"] == "no"
+    assert document["error"]["code"] == "c"
+
+
+async def test_too_many_requests_carries_a_retry_after_header():
+    async with OpenAIServer() as model:
+        model.enqueue(too_many_requests(1.5))
+        async with asking(model, HELLO) as response:
+            assert response.status == 429
+            assert response.headers["Retry-After"] == "1.5"
+
+
+async def test_an_error_may_have_a_body_that_is_no_json():
+    async with OpenAIServer() as model:
+        model.enqueue(HttpError(502, body="<html>bad gateway</html>"))
+        async with asking(model, HELLO) as response:
+            assert response.content_type == "text/html"
+            assert await response.text() == "<html>bad gateway</html>"
+
+
+@pytest.mark.parametrize("body", [HELLO, STREAM])
+async def test_garbage_is_a_success_that_cannot_be_parsed(body):
+    async with OpenAIServer() as model:
+        model.enqueue(Garbage())
+        async with asking(model, body) as response:
+            text = (await response.text()).removeprefix("data: ")
+
+    assert response.status == 200
+    with pytest.raises(ValueError):
+        json.loads(text)
+
+
+async def test_empty_choices_are_well_formed():
+    async with OpenAIServer() as model:
+        model.enqueue(EmptyChoices(), EmptyChoices())
+        _, document = await answer_to(model)
+        events = await events_of(model)
+
+    assert document["choices"] == []
+    assert json.loads(events[0])["choices"] == []
+
+
+async def test_a_cut_stream_ends_in_a_lost_connection_after_its_chunks():
+    async with OpenAIServer() as model:
+        model.enqueue(Truncated(Reply("one two three"), after=2))
+        async with asking(model, STREAM) as response:
+            first = await response.content.readuntil(b"\n\n")
+            second = await response.content.readuntil(b"\n\n")
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.content.read()
+
+    assert (b"role" in first, b"one" in second) == (True, True)
+
+
+async def test_a_stream_may_end_in_order_but_without_finish_reason_and_end_mark():
+    async with OpenAIServer() as model:
+        model.enqueue(Truncated(Reply("one two three"), after=3, how="end"))
+        events = await events_of(model)
+
+    assert len(events) == 3
+    assert json.loads(events[-1])["choices"][0]["finish_reason"] is None
+
+
+async def test_a_cut_document_is_shorter_than_it_promised():
+    async with OpenAIServer() as model:
+        model.enqueue(Truncated(Reply("one two three")))
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer_to(model)
+
+
+async def test_a_document_may_end_in_the_middle():
+    async with OpenAIServer() as model:
+        model.enqueue(Truncated(Reply("one two three"), how="end"))
+        with pytest.raises(ValueError):
+            await answer_to(model)
+
+
+async def test_an_error_event_comes_after_the_chunks_before_it():
+    async with OpenAIServer() as model:
+        model.enqueue(ErrorEvent(after=2, message="overloaded"))
+        events = await events_of(model)
+
+    assert len(events) == 3
+    assert json.loads(events[-1])["error"]["message"] == "overloaded"
+
+
+async def test_silence_lasts_until_the_caller_gives_up():
+    async with OpenAIServer() as model:
+        model.enqueue(Silence())
+        with pytest.raises(asyncio.TimeoutError):
+            async with asking(model, HELLO, timeout=aiohttp.ClientTimeout(total=0.05)):
+                pass
+        await model.wait_for_abandoned()
+
+    assert model.active == 0
+
+
+async def test_a_stream_may_fall_silent_in_the_middle():
+    async with OpenAIServer() as model:
+        model.enqueue(Silence(after=2))
+        async with asking(model, STREAM) as response:
+            first = await response.content.readuntil(b"\n\n")
+            await response.content.readuntil(b"\n\n")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(response.content.read(1), 0.05)
+
+    assert first.startswith(b"data: ")
+
+
+async def test_a_caller_that_leaves_in_the_middle_of_a_stream_is_noticed():
+    async with OpenAIServer() as model:
+        model.enqueue(Reply("one two three four", between_s=0.05))
+        async with asking(model, STREAM) as response:
+            await response.content.readline()
+        await model.wait_for_abandoned()
+
+    assert model.abandoned == 1
+
+
+async def test_a_dripping_answer_comes_byte_by_byte():
+    async with OpenAIServer() as model:
+        model.enqueue(Drip(Reply("slow"), interval_s=0.001))
+        async with asking(model, HELLO) as response:
+            pieces = [piece async for piece in response.content.iter_any()]
+
+    assert len(pieces) > 10
+    assert json.loads(b"".join(pieces))["choices"][0]["message"]["content"] == "slow"
+
+
+async def test_a_closed_connection_gives_no_answer_at_all():
+    async with OpenAIServer() as model:
+        model.enqueue(HangUp())
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await answer_to(model)
+
+
+async def test_a_huge_reply_has_exactly_the_size_asked_for():
+    async with OpenAIServer() as model:
+        model.enqueue(huge_reply(300_001), huge_reply(300_001))
+        _, document = await answer_to(model)
+        events = await events_of(model)
+
+    assert len(document["choices"][0]["message"]["content"]) == 300_001
+    assert sum(len(event) for event in events) > 300_001
+
+
+async def test_delays_come_before_the_answer_the_first_chunk_and_the_next_ones():
+    async with OpenAIServer() as model:
+        model.enqueue(Reply("a b", delay_s=0.05, first_chunk_delay_s=0.1, between_s=0.02))
+        start = time.monotonic()
+        async with asking(model, STREAM) as response:
+            headers_s = time.monotonic() - start
+            await response.content.readline()
+            first_s = time.monotonic() - start
+            await response.read()
+            whole_s = time.monotonic() - start
+
+    assert headers_s >= 0.05
+    assert first_s >= 0.15
+    assert whole_s >= 0.15 + 4 * 0.02
+
+
+async def test_the_constant_mode_gives_the_same_bytes_whole_or_streamed_and_only_counts():
+    async with OpenAIServer(constant=Reply("All is well.")) as model:
+        _, document = await answer_to(model, {"not": "checked"})
+        events = await events_of(model)
+
+    assert document["choices"][0]["message"]["content"] == "All is well."
+    assert events[-1] == "[DONE]"
+    assert (model.count, model.calls) == (2, [])
+
+
+async def test_the_constant_mode_is_not_fooled_by_text_that_speaks_of_streams():
+    said = {"model": "m", "messages": [{"role": "user", "content": '"stream": true'}]}
+
+    async with OpenAIServer(constant=Reply("ok")) as model, asking(model, said) as response:
+        assert response.content_type == "application/json"
+
+
+async def test_closing_the_server_lets_go_of_a_stalled_caller():
+    async with OpenAIServer() as model:
+        model.enqueue(Silence())
+        caller = asyncio.create_task(answer_to(model))
+        await model.wait_for_calls(1)
+
+    with pytest.raises(aiohttp.ClientError):
+        await caller
+
+
+async def test_as_a_process_it_prints_its_address_and_stops_on_a_signal():
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-W", "error", "-m", "gateway.testing.openai_server", "--text", "Hi from afar."),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    base_url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{base_url}/chat/completions", json=HELLO) as response,
+    ):
+        document = await response.json()
+    process.terminate()
+
+    assert document["choices"][0]["message"]["content"] == "Hi from afar."
+    assert await asyncio.wait_for(process.wait(), 10) == 0
