@@ -1,0 +1,157 @@
+"""The shape of the code, held by tests: floors, sizes, docstrings, words that must not stand there.
+
+Reads the source of `gateway` and `channels` as text and as syntax trees; runs none of it.
+The rules themselves are written in `docs/architecture.md` and, for imports, in `pyproject.toml`.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = sorted(path for top in ("gateway", "channels") for path in (ROOT / top).rglob("*.py"))
+PYTHON = sorted({*PRODUCT, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")})
+
+FILE_ALARM_LINES = 400
+FUNCTION_ALARM_LINES = 60
+# One place each: a turn, a delivery, live output, one inbound event, an HTTP request.
+CATCH_ALL_PLACES = 5
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    """Each file of the product with its syntax tree."""
+    for path in PRODUCT:
+        yield path.relative_to(ROOT), ast.parse(path.read_text())
+
+
+def functions() -> Iterator[tuple[Path, Function]]:
+    """Each function and method of the product, however deeply nested."""
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, Function):
+                yield path, node
+
+
+def lines_matching(pattern: str, files: list[Path]) -> list[str]:
+    """`file:line text` of every line in which the pattern is found."""
+    regex = re.compile(pattern)
+    return [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if regex.search(line)
+    ]
+
+
+def undocumented(path: Path, body: list[ast.stmt], owner: str = "") -> Iterator[str]:
+    """Public classes, functions and methods in `body` that have no docstring.
+
+    A method marked `@override` is described where it is declared.
+    """
+    for node in body:
+        if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        marks = {ast.unparse(mark) for mark in node.decorator_list}
+        if not ast.get_docstring(node) and not marks & {"override", "overload"}:
+            yield f"{path}:{node.lineno} {owner}{node.name}"
+        if isinstance(node, ast.ClassDef):
+            yield from undocumented(path, node.body, f"{node.name}.")
+
+
+def test_every_import_goes_down_a_floor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+
+    exit_code = lint_imports(config_filename="pyproject.toml", no_cache=True)
+
+    assert exit_code == 0, capsys.readouterr().out
+
+
+def test_no_file_is_longer_than_the_alarm() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in PRODUCT}
+
+    assert {p: n for p, n in lengths.items() if n > FILE_ALARM_LINES} == {}
+
+
+def test_no_function_is_longer_than_the_alarm() -> None:
+    too_long = [
+        f"{path}:{node.lineno} {node.name}: {length} lines"
+        for path, node in functions()
+        if (length := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_ALARM_LINES
+    ]
+
+    assert too_long == []
+
+
+def test_everything_public_has_a_docstring() -> None:
+    missing = [str(path) for path, tree in trees() if not ast.get_docstring(tree)]
+    missing += [name for path, tree in trees() for name in undocumented(path, tree.body)]
+
+    assert missing == []
+
+
+def test_no_file_is_named_after_nothing_in_particular() -> None:
+    vague = {"utils", "util", "helpers", "base", "manager", "common", "misc"}
+
+    assert [str(path.relative_to(ROOT)) for path in PRODUCT if path.stem in vague] == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    # One letter of each stands in brackets, so that this line is not found by itself.
+    later = r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b|NotImplementedErro[r]"
+
+    assert lines_matching(later, PYTHON) == []
+
+
+def test_every_silenced_check_says_which_and_why() -> None:
+    silenced = lines_matching(r"# (type: ignor[e]|noq[a])", PYTHON)
+    reasoned = re.compile(r"# (type: ignore\[[a-z, -]+\]|noqa: [A-Z]+\d+(, [A-Z]+\d+)*) +[#-]* *\w")
+
+    assert [line for line in silenced if not reasoned.search(line)] == []
+
+
+def test_everything_is_caught_only_where_a_failure_is_recorded() -> None:
+    catch_all = lines_matching(r"^\s*except( BaseException| Exception)?( as \w+)?:", PRODUCT)
+
+    assert len(catch_all) <= CATCH_ALL_PLACES, catch_all
+
+
+def test_every_library_in_use_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    wanted = project["dependencies"] + [d for extra in optional.values() for d in extra]
+    declared = {plain_name(re.split(r"[^\w.-]", line)[0]) for line in wanted}
+    owners = packages_distributions()
+
+    used = {name for _, tree in trees() for name in imported_packages(tree)}
+    foreign = used - sys.stdlib_module_names - {"gateway", "channels"}
+
+    assert {
+        name
+        for name in foreign
+        if not declared & {plain_name(owner) for owner in owners.get(name, [name])}
+    } == set()
+
+
+def plain_name(distribution: str) -> str:
+    """A distribution's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def imported_packages(tree: ast.Module) -> Iterator[str]:
+    """Top-level names of everything a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
