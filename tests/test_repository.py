@@ -119,3 +119,13 @@ def test_make_alone_lists_every_target() -> None:
 
     assert phony
     assert re.findall(r"make (\w+)", shown.stdout) == phony[1].split()
+
+
+def test_every_declared_package_has_its_reason_on_record() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    record = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
+
+    names = {re.split(r"[<>=\[]", line)[0] for line in declared} - {project["name"]}
+
+    assert {name for name in names if f"`{name}`" not in record} == set()
