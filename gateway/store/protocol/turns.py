@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from gateway.contract import Address
 from gateway.domain.conversation import ToolCall
 from gateway.domain.ids import ProjectId, TurnId
 from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnOutcome
@@ -123,6 +124,12 @@ class TurnStore(Protocol):
         self, project_id: ProjectId, turn_id: TurnId, *, with_messages: bool = False
     ) -> Turn | None:
         """One turn, or None."""
+        ...
+
+    async def pending_turns(
+        self, project_id: ProjectId, *, account: str, address: Address
+    ) -> int:
+        """How many turns of that address's current session are not over; 0 for an unknown one."""
         ...
 
     async def add_events(
