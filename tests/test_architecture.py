@@ -131,7 +131,7 @@ def test_every_library_in_use_is_declared() -> None:
     optional = project["optional-dependencies"]
     wanted = project["dependencies"] + [d for extra in optional.values() for d in extra]
     declared = {plain_name(re.split(r"[^\w.-]", line)[0]) for line in wanted}
-    owners = packages_distributions() | {"pydantic_core": ["pydantic"]}  # its compiled half
+    owners = {**packages_distributions(), "pydantic_core": ["pydantic"]}  # its compiled half
 
     used = {name for _, tree in trees() for name in imported_packages(tree)}
     foreign = used - sys.stdlib_module_names - {"gateway", "channels"}
