@@ -1,0 +1,54 @@
+"""What all channels have in common; the rest of a channel's table belongs to its kind.
+
+The common keys are checked here. The others are kept as they are in `own`, and the registry checks
+them with the settings model of that kind of channel.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from gateway.config.fields import STRICT, Amount, Name, Object, Text
+
+BUILT_IN_CHANNELS = frozenset({"api", "web"})
+"""Channels every project has without configuring them: callers of the API, and the chat page."""
+
+
+def _channel_name(text: str) -> str:
+    if text in BUILT_IN_CHANNELS:
+        raise ValueError(f'every project has a channel "{text}" already; choose another name')
+    return text
+
+
+class ChannelSettings(BaseModel):
+    """One of `[[channels]]`: the common keys, and `own` for those of its kind."""
+
+    model_config = STRICT
+
+    name: Annotated[Name, AfterValidator(_channel_name)]
+    kind: Text
+    bot: Text
+    enabled: bool = True
+    required: bool = False
+    access: Literal["open", "allow"] = "open"
+    allow: tuple[str, ...] = ()
+    debounce_s: Amount = 0
+    when_busy: Literal["queue"] = "queue"
+    on_ambiguous: Literal["resend", "hold"] | None = None
+    live: Literal["auto", "signal", "off"] = "auto"
+    own: Object = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_own_keys_apart(cls, table: Any) -> Any:  # noqa: ANN401 - raw, before any check
+        if not isinstance(table, dict):
+            return table
+        common = {key: value for key, value in table.items() if key in COMMON_KEYS}
+        own = {key: value for key, value in table.items() if key not in COMMON_KEYS}
+        return {**common, "own": own}
+
+
+COMMON_KEYS = frozenset(ChannelSettings.model_fields) - {"own"}
+"""The keys every `[[channels]]` table may hold, whatever its kind."""

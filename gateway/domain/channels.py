@@ -1,0 +1,34 @@
+"""Channels as the configuration names them: which kind, which bot answers, who may write.
+
+Pure values. The registry turns each into an adapter to its platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.domain.ids import ProjectId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSpec:
+    """One entry of `[[channels]]`.
+
+    `own` holds the keys of its kind as they stand in the file, references followed; it may hold
+    secrets and is therefore not shown. `on_ambiguous` None = the adapter's own rule.
+    """
+
+    name: str
+    kind: str
+    project_id: ProjectId
+    bot: str
+    is_enabled: bool = True
+    is_required: bool = False
+    access: Literal["open", "allow"] = "open"
+    allow: frozenset[str] = frozenset()
+    debounce_s: float = 0
+    on_ambiguous: Literal["resend", "hold"] | None = None
+    live: Literal["auto", "signal", "off"] = "auto"
+    own: Mapping[str, Any] = field(default_factory=dict, repr=False)
