@@ -1,0 +1,1 @@
+"""The moving parts between what comes in and what goes out."""

@@ -1,0 +1,284 @@
+"""The one door: what arrives becomes turns in the store, and only then is anything acknowledged.
+
+Takes `Inbound` batches of channels and `NewTurn` entries of the services. Gives `Accepted` after
+the commit, hands claimed turns to the worker and wakes whoever has work. Answers nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.contract import (
+    ActionPressed,
+    Address,
+    AddressMoved,
+    Arrival,
+    DeliveryReport,
+    Inbound,
+    InboundMessage,
+    Json,
+    MessageEdited,
+    OutboundMessage,
+    Reachability,
+    Sender,
+    Unreadable,
+)
+from gateway.domain.conversation import Message, TextPart
+from gateway.domain.delivery import NewDelivery
+from gateway.domain.ids import new_delivery_id, new_message_id, new_turn_id
+from gateway.domain.people import IdentityKey
+from gateway.domain.policy import QueueLimits
+from gateway.errors import Unavailable
+from gateway.flow import gate
+from gateway.flow.catalogue import Catalogue, ChannelBinding
+from gateway.flow.replies import render_replies, reply_message
+from gateway.flow.worker import Worker
+from gateway.store.protocol import Store
+from gateway.store.protocol.inbox import (
+    Accepted,
+    Cursor,
+    EditMessage,
+    Entry,
+    Event,
+    KeepUnreadable,
+    MoveAddress,
+    NewTurn,
+    ReportDelivery,
+    SetReachability,
+    TerminalTurn,
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Admission:
+    """Whether anything may be accepted now; the janitor closes it when the disk is nearly full."""
+
+    refusal: str | None = None
+
+    def check(self) -> None:
+        """Raise Unavailable while closed."""
+        if self.refusal is not None:
+            raise Unavailable(self.refusal, retry_after_s=5, code="not_ready")
+
+
+class Intake:
+    """Accepts for one process."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Callable[[], Catalogue],
+        *,
+        worker: Worker,
+        wake_outbox: Callable[[], None],
+        limits: QueueLimits,
+        admission: Admission,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._worker = worker
+        self._wake_outbox = wake_outbox
+        self._limits = limits
+        self._admission = admission
+        self._busy_parts: dict[str, list[Json]] = {}
+
+    async def accept(
+        self, entries: Sequence[Entry], *, cursor: Cursor | None = None
+    ) -> list[Accepted]:
+        """Commit entries, start what may run here, and say what became of each.
+
+        Raises what `InboxStore.accept` raises, and Unavailable while nothing is admitted.
+        """
+        self._admission.check()
+        terms = self._worker.reserve(len(entries))
+        try:
+            accepted = await self._store.accept(
+                entries, limits=self._limits, claim=terms, cursor=cursor
+            )
+            for entry, result in zip(entries, accepted, strict=True):
+                self._follow_up(entry, result)
+        finally:
+            self._worker.release(terms)
+        return accepted
+
+    async def accept_inbound(
+        self, channel: str, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
+    ) -> None:
+        """Commit what a channel heard, together with its cursor (name, value)."""
+        binding = self._catalogue().channels[channel]
+        entries = [e for i in batch if (e := await self._entry(i, binding)) is not None]
+        position = Cursor(channel, *cursor) if cursor else None
+        if entries or position:
+            await self.accept(entries, cursor=position)
+
+    def _follow_up(self, entry: Entry, result: Accepted) -> None:
+        if result.digest_differs:
+            log.warning("inbox_digest_mismatch", turn_id=result.turn_id)
+        if not isinstance(entry, NewTurn) or not result.is_new:
+            return
+        if result.claimed is not None:
+            self._worker.start(result.claimed)
+        elif result.state == "queued":
+            self._worker.wake()
+        if entry.terminal is not None and entry.terminal.cancels and result.session_id:
+            self._worker.cancel_session(result.session_id)
+        if result.state not in ("queued", "running"):
+            self._wake_outbox()
+        log.debug("inbound_accepted", turn_id=result.turn_id, session_id=result.session_id)
+
+    async def _entry(self, inbound: Inbound, binding: ChannelBinding) -> Entry | None:
+        project, event, account = binding.project_id, _event(inbound), inbound.account
+        match inbound:
+            case InboundMessage():
+                return await self._message(inbound, binding)
+            case ActionPressed():
+                return self._turn(
+                    inbound,
+                    binding,
+                    sender=inbound.sender,
+                    address=inbound.address,
+                    message=_user_message(inbound.value, inbound.message_ref),
+                )
+            case MessageEdited():
+                return EditMessage(
+                    project_id=project,
+                    event=event,
+                    account=account,
+                    address=inbound.address,
+                    message_ref=inbound.message_ref,
+                    text=inbound.text,
+                )
+            case AddressMoved():
+                return MoveAddress(
+                    project_id=project,
+                    event=event,
+                    account=account,
+                    old=inbound.old,
+                    new=inbound.new,
+                )
+            case Reachability():
+                return SetReachability(
+                    project_id=project,
+                    event=event,
+                    account=account,
+                    address=inbound.address,
+                    is_reachable=inbound.is_reachable,
+                )
+            case DeliveryReport():
+                return ReportDelivery(
+                    project_id=project,
+                    event=event,
+                    account=account,
+                    status=inbound.status,
+                    delivery_id=inbound.delivery_id,
+                    provider_id=inbound.provider_id,
+                    error=inbound.error,
+                )
+            case Unreadable():
+                log.warning("inbound_unreadable", channel=binding.name, reason=inbound.reason)
+                return KeepUnreadable(
+                    project_id=project, event=event, raw=inbound.raw, reason=inbound.reason
+                )
+
+    async def _message(self, inbound: InboundMessage, binding: ChannelBinding) -> NewTurn | None:
+        bot = self._catalogue().bot(binding.project_id, binding.bot)
+        message = _user_message(inbound.text, inbound.message_ref)
+        answer = gate.answer(inbound, binding=binding, bot=bot) if bot else None
+        terminal = await self._terminal(answer, inbound, binding) if answer else None
+        return self._turn(
+            inbound,
+            binding,
+            sender=inbound.sender,
+            address=inbound.address,
+            message=message,
+            source_order=inbound.source_order,
+            group_id=inbound.group_id,
+            terminal=terminal,
+        )
+
+    async def _terminal(
+        self, answer: gate.Answer, inbound: InboundMessage, binding: ChannelBinding
+    ) -> TerminalTurn:
+        text = answer.text
+        if answer.is_status:
+            pending = await self._store.pending_turns(
+                binding.project_id, account=inbound.account, address=inbound.address
+            )
+            text = gate.status_text(pending)
+        reply = reply_message(text)
+        deliveries = render_replies([reply], channel=binding.channel, address=inbound.address)
+        return TerminalTurn(
+            state="done",
+            messages=(reply,),
+            deliveries=deliveries,
+            ends_session="new" if answer.ends_session else None,
+            cancels=answer.cancels,
+        )
+
+    def _turn(
+        self,
+        inbound: InboundMessage | ActionPressed,
+        binding: ChannelBinding,
+        *,
+        sender: Sender,
+        address: Address,
+        message: Message,
+        source_order: int | None = None,
+        group_id: str | None = None,
+        terminal: TerminalTurn | None = None,
+    ) -> NewTurn:
+        bot = self._catalogue().bot(binding.project_id, binding.bot)
+        return NewTurn(
+            project_id=binding.project_id,
+            channel=binding.name,
+            account=inbound.account,
+            bot=binding.bot,
+            turn_id=new_turn_id(),
+            kind="command" if terminal else "message",
+            message=message,
+            event=_event(inbound),
+            identity=IdentityKey(
+                platform=sender.platform, external_id=sender.external_id, name=sender.name
+            ),
+            address=address,
+            session_idle_s=bot.session_idle_s if bot else 0,
+            reopens=True,
+            when_full="join",
+            busy_reply=self._busy_reply(binding, address),
+            delay_s=binding.debounce_s,
+            group_id=group_id,
+            source_order=source_order,
+            terminal=terminal,
+        )
+
+    def _busy_reply(self, binding: ChannelBinding, address: Address) -> tuple[NewDelivery, ...]:
+        """The busy note, rendered once a channel: it is prepared for every message."""
+        parts = self._busy_parts.get(binding.name)
+        if parts is None:
+            parts = binding.channel.render(OutboundMessage(address=address, text=gate.BUSY))
+            self._busy_parts[binding.name] = parts
+        return tuple(
+            NewDelivery(id=new_delivery_id(), part_no=number, part=part)
+            for number, part in enumerate(parts)
+        )
+
+
+def _user_message(text: str, message_ref: str | None) -> Message:
+    return Message(
+        id=new_message_id(), role="user", content=(TextPart(text),), message_ref=message_ref
+    )
+
+
+def _event(arrival: Arrival) -> Event:
+    return Event(
+        account=arrival.account,
+        event_id=arrival.external_id,
+        digest=arrival.digest,
+        second_id=arrival.second_id,
+        received_at=arrival.received_at,
+    )

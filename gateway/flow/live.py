@@ -1,0 +1,148 @@
+"""Who waits for a turn hears of it here: in-process publish and subscribe.
+
+A shortcut only: what a turn left stands in the store, and whoever hears nothing here reads it
+there. A
+`Broadcast` lives as long as its turn runs in this process; nothing is kept afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from gateway.domain.ids import TurnId
+from gateway.domain.turns import EVENTS_PER_ATTEMPT, TextDelta, Turn, TurnEvent
+
+MAX_BUFFERED_EVENTS = 10_000
+"""Events kept of a running turn; beyond it, text is held back and comes as one piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBegan:
+    """An attempt at the turn began; what an earlier attempt showed and did not complete is void."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn is committed, terminal or waiting; last event of a stream."""
+
+    turn: Turn
+
+
+LiveEvent = TurnEvent | TurnBegan | TurnEnded
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEvent:
+    """An event and its number, rising within the turn and over its attempts."""
+
+    number: int
+    event: LiveEvent
+
+
+class Broadcast:
+    """The events of one turn, for any number of listeners, from the first one on."""
+
+    __slots__ = ("_ended", "_events", "_held", "_news", "_number", "turn_id", "wants_stream")
+
+    def __init__(self, turn_id: TurnId) -> None:
+        self.turn_id = turn_id
+        self.wants_stream = False
+        self._events: list[NumberedEvent] = []
+        self._held: TextDelta | None = None
+        self._number = 0
+        self._news: list[asyncio.Future[None]] = []
+        self._ended: asyncio.Future[Turn | None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def events(self) -> Sequence[NumberedEvent]:
+        """What was published so far."""
+        return self._events
+
+    def begin(self, attempt: int) -> None:
+        """Start numbering an attempt."""
+        self._number = (attempt - 1) * EVENTS_PER_ATTEMPT
+        self.publish(TurnBegan(attempt))
+
+    def publish(self, event: LiveEvent) -> None:
+        """Number an event and wake every listener."""
+        if isinstance(event, TextDelta) and len(self._events) >= MAX_BUFFERED_EVENTS:
+            held = self._held.text if self._held else ""
+            self._held = TextDelta(event.message_id, held + event.text)
+            return
+        if self._held is not None:
+            self._append(self._held)
+            self._held = None
+        self._append(event)
+        self._wake()
+
+    def end(self, turn: Turn | None) -> None:
+        """Tell everybody that it is over; None = read the store, this process does not know."""
+        if self._ended.done():
+            return
+        if turn is not None:
+            self.publish(TurnEnded(turn))
+        self._ended.set_result(turn)
+        self._wake()
+
+    async def ended(self, *, timeout_s: float) -> Turn | None:
+        """The turn as committed, or None when the time is over or it ended elsewhere."""
+        if not self._ended.done():
+            await asyncio.wait((self._ended,), timeout=timeout_s)
+        return self._ended.result() if self._ended.done() else None
+
+    async def stream(self, *, after: int) -> AsyncGenerator[NumberedEvent, None]:
+        """Events with a number above `after`: those so far, then as they come, until the end."""
+        position = bisect_right(self._events, after, key=lambda numbered: numbered.number)
+        while True:
+            while position < len(self._events):
+                yield self._events[position]
+                position += 1
+            if self._ended.done():
+                return
+            news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._news.append(news)
+            await news
+
+    def _append(self, event: LiveEvent) -> None:
+        self._number += 1
+        self._events.append(NumberedEvent(self._number, event))
+
+    def _wake(self) -> None:
+        waiting, self._news = self._news, []
+        for news in waiting:
+            if not news.done():
+                news.set_result(None)
+
+
+class Live:
+    """The broadcasts of the turns that run, or are about to run, in this process."""
+
+    def __init__(self) -> None:
+        self._broadcasts: dict[TurnId, Broadcast] = {}
+
+    def open(self, turn_id: TurnId) -> Broadcast:
+        """The broadcast of a turn, made if there is none; `close` belongs to it."""
+        broadcast = self._broadcasts.get(turn_id)
+        if broadcast is None:
+            broadcast = self._broadcasts[turn_id] = Broadcast(turn_id)
+        return broadcast
+
+    def find(self, turn_id: TurnId) -> Broadcast | None:
+        """The broadcast of a turn, if it is known here."""
+        return self._broadcasts.get(turn_id)
+
+    def end(self, turn_id: TurnId, turn: Turn | None) -> None:
+        """Tell the listeners of a turn that it is over, and forget it."""
+        broadcast = self._broadcasts.pop(turn_id, None)
+        if broadcast is not None:
+            broadcast.end(turn)
+
+    def end_all(self) -> None:
+        """Send every listener to the store: this process stops."""
+        for turn_id in list(self._broadcasts):
+            self.end(turn_id, None)

@@ -1,0 +1,42 @@
+"""Texts to deliveries: what a channel makes of an answer, ready to be stored with its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.contract import Address, Channel, OutboundMessage, ReplyTo
+from gateway.domain.conversation import Message, TextPart
+from gateway.domain.delivery import NewDelivery
+from gateway.domain.ids import new_delivery_id, new_message_id
+
+
+def reply_message(text: str, *, agent: str | None = None) -> Message:
+    """An assistant's message of one text."""
+    return Message(id=new_message_id(), role="assistant", agent=agent, content=(TextPart(text),))
+
+
+def render_replies(
+    messages: Iterable[Message],
+    *,
+    channel: Channel,
+    address: Address,
+    reply_to: ReplyTo | None = None,
+) -> tuple[NewDelivery, ...]:
+    """The parts of all external assistant messages, numbered through, in order."""
+    deliveries: list[NewDelivery] = []
+    for message in messages:
+        if message.role not in ("assistant", "operator") or message.visibility != "external":
+            continue
+        if not message.text:
+            continue
+        outbound = OutboundMessage(address=address, text=message.text, reply_to=reply_to)
+        for part in channel.render(outbound):
+            deliveries.append(
+                NewDelivery(
+                    id=new_delivery_id(),
+                    part_no=len(deliveries),
+                    part=part,
+                    message_id=message.id,
+                )
+            )
+    return tuple(deliveries)
