@@ -6,10 +6,10 @@ a second copy of an event changes nothing and gets the receipt of the first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from gateway.contract import Address
 from gateway.domain.conversation import Message
@@ -89,6 +89,7 @@ class NewTurn:
     reopens: bool = False
     start_agent: str | None = None
     session_idle_s: float = 0
+    session_metadata: Mapping[str, Any] = field(default_factory=dict)
     address: Address | None = None
     when_full: Literal["refuse", "join"] = "refuse"
     busy_reply: tuple[NewDelivery, ...] = ()
