@@ -223,8 +223,11 @@ class ChatService:
     async def _started(
         self, principal: Principal, accepted: Accepted, broadcast: Broadcast
     ) -> Started:
-        if accepted.is_new and accepted.turn is not None:
-            return Started(turn=accepted.turn, is_replay=False, broadcast=broadcast)
+        if accepted.is_new and accepted.turn_id == broadcast.turn_id:
+            claimed = accepted.claimed
+            turn = claimed.turn if claimed else accepted.turn
+            turn = turn or await self.turn(principal, broadcast.turn_id)
+            return Started(turn=turn, is_replay=False, broadcast=broadcast)
         self._live.end(broadcast.turn_id, None)
         if accepted.turn_id is None:
             raise Unprocessable("The message made no turn.")

@@ -1,0 +1,157 @@
+"""What a channel may ask of the gateway, and how each channel is kept connected.
+
+`ChannelPort` fulfils the contract's `ChannelHost` for one channel. `Supervisor` connects each
+channel on its own: one that cannot connect never stops the others or the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from gateway.contract import Channel, HealthState, Inbound, Json
+from gateway.errors import DeliveryRefused, GatewayError, RequestError, StoreError, Unavailable
+from gateway.flow.intake import Intake
+from gateway.store.protocol import Store
+
+log = structlog.get_logger(__name__)
+
+RETRY_DELAYS_S = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelHealth:
+    """How a channel is: state, why, since when, and when it last heard something."""
+
+    state: HealthState = "starting"
+    reason: str | None = None
+    since: datetime
+    last_in_at: datetime | None = None
+
+
+class ChannelPort:
+    """The gateway, as one channel sees it."""
+
+    def __init__(self, channel: Channel, *, store: Store, intake: Intake) -> None:
+        self.channel = channel
+        self._store = store
+        self._intake = intake
+        self.is_connected = False
+        self.status = ChannelHealth(since=datetime.now(UTC))
+
+    async def accept(
+        self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
+    ) -> None:
+        """Commit a batch and the cursor; raises Unavailable when nothing was stored."""
+        try:
+            await self._intake.accept_inbound(self.channel.name, batch, cursor=cursor)
+        except (StoreError, RequestError) as error:
+            raise Unavailable(error.message, retry_after_s=5, code=error.code) from error
+        if batch:
+            self.status = replace(self.status, last_in_at=datetime.now(UTC))
+
+    async def cursor(self, name: str) -> str | None:
+        """The last committed cursor of that name, or None."""
+        return await self._store.cursor(self.channel.name, name)
+
+    async def note(self, key: str) -> Json | None:
+        """A small durable value of this channel, or None."""
+        return await self._store.note(self.channel.name, key)
+
+    async def keep_note(self, key: str, value: Json | None) -> None:
+        """Store, replace or remove a small durable value."""
+        await self._store.keep_note(self.channel.name, key, value)
+
+    def health(self, state: HealthState, *, reason: str | None = None) -> None:
+        """Note how the channel is; logged when it changes."""
+        if (state, reason) == (self.status.state, self.status.reason):
+            return
+        self.status = replace(self.status, state=state, reason=reason, since=datetime.now(UTC))
+        write = log.info if state == "connected" else log.warning
+        write("channel_state_changed", channel=self.channel.name, state=state, reason=reason)
+
+
+class Supervisor:
+    """Keeps the channels of one process connected and, while `may_hear`, receiving."""
+
+    def __init__(self, ports: Sequence[ChannelPort]) -> None:
+        self._ports = {port.channel.name: port for port in ports}
+        self._may_hear = asyncio.Event()
+        self._must_deafen = asyncio.Event()
+        self._hearing: set[str] = set()
+        self._deaf = asyncio.Event()
+        self._deaf.set()
+
+    def is_connected(self, channel: str) -> bool:
+        """Whether that channel can send now."""
+        port = self._ports.get(channel)
+        return port is not None and port.is_connected
+
+    def health(self) -> dict[str, ChannelHealth]:
+        """How every channel is, by name."""
+        return {name: port.status for name, port in self._ports.items()}
+
+    async def run(self) -> None:
+        """Connect all channels until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for port in self._ports.values():
+                group.create_task(self._keep(port), name=f"channel-{port.channel.name}")
+
+    def hear(self) -> None:
+        """Let channels receive."""
+        self._may_hear.set()
+
+    async def deafen(self, *, within_s: float) -> None:
+        """Stop receiving everywhere; sending goes on."""
+        self._must_deafen.set()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._deaf.wait()
+        except TimeoutError:
+            log.warning("channels_still_receiving", channels=sorted(self._hearing))
+
+    async def _keep(self, port: ChannelPort) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._connect(port)
+                failures = 0
+            except DeliveryRefused as error:
+                port.health("stopped", reason=error.message)
+                return
+            except GatewayError as error:
+                port.health("degraded", reason=error.message)
+            except Exception:
+                log.exception("channel_broke", channel=port.channel.name)
+                port.health("degraded", reason="an unexpected error; see the log")
+            await asyncio.sleep(RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S) - 1)])
+            failures += 1
+
+    async def _connect(self, port: ChannelPort) -> None:
+        """Connect one channel, let it hear when it may, and hold it until something ends it."""
+        async with port.channel.connected(port):
+            port.is_connected = True
+            port.health("connected")
+            try:
+                await self._may_hear.wait()
+                if not self._must_deafen.is_set():
+                    await self._receive(port)
+                await asyncio.Event().wait()
+            finally:
+                port.is_connected = False
+
+    async def _receive(self, port: ChannelPort) -> None:
+        name = port.channel.name
+        self._hearing.add(name)
+        self._deaf.clear()
+        try:
+            async with port.channel.receiving():
+                await self._must_deafen.wait()
+        finally:
+            self._hearing.discard(name)
+            if not self._hearing:
+                self._deaf.set()

@@ -1,0 +1,132 @@
+"""Upkeep: heartbeats of this process, abandoned work, expired waits, retention, room on disk.
+
+Start-up is the same path: `recover` is the first pass of `run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.domain.policy import Retention
+from gateway.errors import StoreError
+from gateway.flow.intake import Admission
+from gateway.store.protocol import Store
+from gateway.store.protocol.coordination import Instance
+
+log = structlog.get_logger(__name__)
+
+BEAT_S = 5.0
+DISK_CHECK_S = 2.0
+SWEEP_S = 60.0
+DEAD_AFTER = timedelta(seconds=30)
+WAITING_LIMIT = timedelta(hours=1)
+
+
+class Janitor:
+    """Upkeep of one process.
+
+    `is_alone`: no other process may run turns on this store, so that whoever else left work behind
+    is dead. `data_path` is watched for room, None = nothing to watch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        instance: Instance,
+        *,
+        retention: Retention,
+        admission: Admission,
+        snapshot: Callable[[], Mapping[str, Any]],
+        is_alone: bool,
+        data_path: Path | None,
+        min_free_bytes: int,
+    ) -> None:
+        self._store = store
+        self._instance = instance
+        self._retention = retention
+        self._admission = admission
+        self._snapshot = snapshot
+        self._is_alone = is_alone
+        self._data_path = data_path
+        self._min_free_bytes = min_free_bytes
+        self.last_beat_at = 0.0
+
+    async def recover(self) -> None:
+        """Announce this process and take over what dead ones left; raises StoreError."""
+        await self._beat()
+        living = await self._living()
+        sessions = await self._store.release_abandoned(living=living)
+        deliveries = await self._store.doubt_abandoned(living=living)
+        if sessions or deliveries:
+            log.info("abandoned_work_taken_over", sessions=sessions, deliveries=deliveries)
+
+    async def run(self) -> None:
+        """Look after everything until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(BEAT_S, self._beat_and_recover))
+            group.create_task(self._every(DISK_CHECK_S, self._check_disk))
+            group.create_task(self._every(SWEEP_S, self._sweep))
+
+    async def leave(self) -> None:
+        """Say that this process stops in good order."""
+        await self._store.leave(self._instance.id)
+
+    async def _every(self, pause_s: float, work: Callable[[], Any]) -> None:
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                await work()
+            except StoreError as error:
+                log.warning("upkeep_failed", work=work.__name__, code=error.code)
+
+    async def _beat_and_recover(self) -> None:
+        if self._is_alone:
+            await self._beat()
+        else:
+            await self.recover()
+
+    async def _beat(self) -> None:
+        now = datetime.now(UTC)
+        self._instance = replace(self._instance, heartbeat_at=now, snapshot=dict(self._snapshot()))
+        await self._store.beat(self._instance)
+        self.last_beat_at = asyncio.get_running_loop().time()
+
+    async def _living(self) -> list[str]:
+        if self._is_alone:
+            return [self._instance.id]
+        oldest = datetime.now(UTC) - DEAD_AFTER
+        known = await self._store.instances()
+        return [instance.id for instance in known if instance.heartbeat_at > oldest]
+
+    async def _sweep(self) -> None:
+        now = datetime.now(UTC)
+        await self._store.expire_waiting(older_than=now - WAITING_LIMIT)
+        removed = await self._store.sweep(self._retention, now=now)
+        if any(removed.values()):
+            log.info("retention_swept", **removed)
+
+    async def _check_disk(self) -> None:
+        """Close admission when the disk is nearly full, open it when there is room again."""
+        if self._data_path is None or not self._min_free_bytes:
+            return
+        free = free_bytes(self._data_path)
+        was_open = self._admission.refusal is None
+        is_open = free >= self._min_free_bytes
+        self._admission.refusal = None if is_open else "The disk is nearly full."
+        if was_open != is_open:
+            write = log.info if is_open else log.error
+            write("admission_changed", is_open=is_open, free_bytes=free)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes an unprivileged process may still write where that path is."""
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize
