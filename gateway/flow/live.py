@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.ids import TurnId
@@ -142,7 +142,8 @@ class Live:
         if broadcast is not None:
             broadcast.end(turn)
 
-    def end_all(self) -> None:
-        """Send every listener to the store: this process stops."""
+    def end_all(self, *, but: Callable[[TurnId], bool]) -> None:
+        """Send listeners to the store: this process stops, `but` these turns are finished here."""
         for turn_id in list(self._broadcasts):
-            self.end(turn_id, None)
+            if not but(turn_id):
+                self.end(turn_id, None)

@@ -79,6 +79,10 @@ class Worker:
         """How many turns are at work in this process."""
         return len(self._running)
 
+    def is_running(self, turn_id: TurnId) -> bool:
+        """Whether that turn is at work in this process."""
+        return turn_id in self._running
+
     def reserve(self, wanted: int) -> ClaimTerms | None:
         """Terms to claim up to that many turns here; give them back with `release`."""
         free = self._limits.turns - len(self._running) - self._reserved

@@ -95,7 +95,12 @@ class ChatService:
         self._intake = intake
         self._worker = worker
         self._live = live
-        self.is_draining = False
+        self._is_draining = False
+
+    def begin_drain(self) -> None:
+        """Refuse new turns, and send callers of turns that are still queued away at once."""
+        self._is_draining = True
+        self._live.end_all(but=self._worker.is_running)
 
     async def send(self, principal: Principal, request: SendRequest) -> Started:
         """Make a turn; returns when it is durable.
@@ -104,8 +109,7 @@ class ChatService:
         Conflict (`session_busy`, `session_ended`), TooMany, Unavailable,
         Unprocessable (`idempotency_key_reused`).
         """
-        if self.is_draining:
-            raise Unavailable("The gateway is stopping.", retry_after_s=5, code="draining")
+        self._refuse_while_draining()
         bot = await self._bot(principal, request)
         turn_id = new_turn_id()
         broadcast = self._live.open(turn_id)
@@ -241,7 +245,12 @@ class ChatService:
             is_over = turn.state in TERMINAL or turn.state == "waiting"
             if is_over or (deadline is not None and monotonic() >= deadline):
                 return turn
+            self._refuse_while_draining()
             await asyncio.sleep(ELSEWHERE_POLL_S)
+
+    def _refuse_while_draining(self) -> None:
+        if self._is_draining:
+            raise Unavailable("The gateway is stopping.", retry_after_s=5, code="draining")
 
 
 def _entry(principal: Principal, request: SendRequest, bot: Bot, turn_id: TurnId) -> NewTurn:
