@@ -93,7 +93,9 @@ class Registry:
                 f'channels of kind "{kind}" cannot be used here: {point.value}: {error}'
             ) from error
         if not (isinstance(found, type) and issubclass(found, Channel)):
-            raise LookupError(f'the entry point of kind "{kind}", {point.value}, is no Channel')
+            raise LookupError(  # noqa: TRY004 - one error for every kind that cannot be used
+                f'the entry point of kind "{kind}", {point.value}, is no Channel'
+            )
         return found
 
     def _suggestion(self, kind: str) -> str:
