@@ -1,0 +1,1 @@
+"""Telegram: one bot account, by long polling or by webhook."""

@@ -1,0 +1,169 @@
+"""The webhook: answers Telegram's calls, and keeps the address registered.
+
+A call is proven by its secret header before a byte of it is read, stored, and only then answered
+200. What Telegram must send again gets 503 with Retry-After. Never 410, which would remove the
+webhook, and never 500: an update that cannot be read is stored raw and answered 200, because
+Telegram delivers one update of a chat after the other and would hold up the rest for a day.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from channels.telegram.bot_api import BotApi, NoAnswer, Refused, WebhookState
+from channels.telegram.door import Door
+from channels.telegram.failures import TOKEN_REFUSED
+from channels.telegram.health import HealthTeller
+from channels.telegram.parse import ALLOWED_UPDATES
+from gateway.contract import ChannelHost, HealthState
+from gateway.errors import GatewayError, RequestError
+
+SECRET_HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
+
+MAX_BODY_BYTES: Final = 1_048_576
+
+_NOTE: Final = "webhook"
+_RETRY_AFTER_S: Final = 5
+_FRESH: Final = timedelta(minutes=10)
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class WebhookCalls:
+    """Answers the calls; `door()` is None while the channel is not connected."""
+
+    def __init__(self, secret: str, *, door: Callable[[], Door | None]) -> None:
+        self._secret = secret.encode()
+        self._door = door
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """One call of Telegram's, or of somebody who pretends to be Telegram."""
+        given = request.headers.get(SECRET_HEADER, "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._secret):
+            return web.Response(status=401)
+        door = self._door()
+        if door is None:
+            return _later()
+        body = await _body(request)
+        if isinstance(body, web.Response):
+            return body
+        try:
+            await _take(door, body)
+        except GatewayError as error:
+            _log.warning("update_not_stored", path=request.path, code=error.code)
+            return _later(error)
+        return web.Response()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTimes:
+    """How long to wait for what, in seconds; pauses double from the first to the longest."""
+
+    check_s: float = 300
+    first_pause_s: float = 5
+    longest_pause_s: float = 60
+
+
+class WebhookKeeper:
+    """Has Telegram post to our address for as long as the channel listens."""
+
+    def __init__(
+        self, api: BotApi, *, host: ChannelHost, url: str, secret: str, times: WebhookTimes
+    ) -> None:
+        self._api = api
+        self._host = host
+        self._url = url
+        self._secret = secret
+        self._times = times
+        self._health = HealthTeller(host)
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Check again and again until cancelled, or until Telegram refuses the token."""
+        while True:
+            try:
+                await self._check()
+            except Refused as refusal:
+                if refusal.status in TOKEN_REFUSED:
+                    self._health.tell("stopped", f"Telegram refuses the token ({refusal})")
+                    return
+                self._health.tell("degraded", f"Telegram refuses the webhook ({refusal})")
+                await asyncio.sleep(refusal.retry_after_s or self._pause())
+            except (NoAnswer, GatewayError) as error:
+                self._health.tell("degraded", str(error))
+                await asyncio.sleep(self._pause())
+            else:
+                self._failures = 0
+                await asyncio.sleep(self._times.check_s)
+
+    async def _check(self) -> None:
+        state = await self._api.webhook()
+        noted = await self._host.note(_NOTE)
+        # Telegram never tells the secret it has: what we gave it last is in our own note.
+        fingerprint = {"url": self._url, "secret": self._fingerprint()}
+        is_same = state.url == self._url and state.allowed_updates == frozenset(ALLOWED_UPDATES)
+        if not is_same or noted != fingerprint:
+            await self._api.set_webhook(self._url, secret=self._secret)
+            await self._host.keep_note(_NOTE, fingerprint)
+            _log.info("webhook_registered", url=self._url)
+        self._health.tell(*_health_of(state, now=datetime.now(UTC)))
+
+    def _fingerprint(self) -> str:
+        return hmac.new(self._secret.encode(), self._url.encode(), hashlib.sha256).hexdigest()
+
+    def _pause(self) -> float:
+        self._failures += 1
+        doubled = self._times.first_pause_s * 2 ** min(self._failures - 1, 10)
+        return float(min(self._times.longest_pause_s, doubled))
+
+
+def registered_sentence(state: WebhookState) -> str:
+    """What stands registered at Telegram, for `doctor`."""
+    if not state.url:
+        return f"no webhook is set; {state.pending} updates wait"
+    error = f"; last error: {state.last_error}" if state.last_error else ""
+    return f"updates go to {state.url}; {state.pending} wait{error}"
+
+
+def _health_of(state: WebhookState, *, now: datetime) -> tuple[HealthState, str | None]:
+    """Telegram's own view of our address counts while it is fresh."""
+    if state.last_error and state.last_error_at and now - state.last_error_at < _FRESH:
+        return "degraded", f"Telegram says: {state.last_error}; {state.pending} updates wait"
+    return "connected", None
+
+
+async def _body(request: web.Request) -> bytes | web.Response:
+    """The body, or the answer to one that cannot be taken."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        return web.Response(status=413)
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return web.Response(status=413)
+    except web.RequestPayloadError:
+        return web.Response(status=400)
+    return body if len(body) <= MAX_BODY_BYTES else web.Response(status=413)
+
+
+async def _take(door: Door, body: bytes) -> None:
+    try:
+        update = json.loads(body)
+    except (ValueError, RecursionError):
+        await door.take_unreadable(body, reason="a webhook call that is not JSON")
+    else:
+        await door.take([update])
+
+
+def _later(error: GatewayError | None = None) -> web.Response:
+    wished = error.retry_after_s if isinstance(error, RequestError) else None
+    retry_after_s = max(1, math.ceil(wished or _RETRY_AFTER_S))
+    return web.Response(status=503, headers={"Retry-After": str(retry_after_s)})
