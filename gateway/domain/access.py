@@ -139,6 +139,23 @@ def new_key_text(kind: KeyKind) -> str:
     return PREFIXES[kind] + body + _checksum(PREFIXES[kind] + body)
 
 
+def key_text(kind: KeyKind, seed: bytes) -> str:
+    """The key that belongs to 32 secret bytes: the same bytes always give the same text.
+
+    >>> key_text("secret", bytes(32)) == key_text("secret", bytes(32))
+    True
+    >>> is_well_formed_key(key_text("admin", bytes(range(32))))
+    True
+    """
+    number = int.from_bytes(seed[:32], "big")
+    letters = []
+    for _ in range(_RANDOM_LETTERS):
+        number, rest = divmod(number, len(_BASE62))
+        letters.append(_BASE62[rest])
+    head = PREFIXES[kind] + "".join(letters)
+    return head + _checksum(head)
+
+
 def is_well_formed_key(text: str) -> bool:
     """Whether prefix, length and checksum are right; says nothing about validity.
 

@@ -1,0 +1,1 @@
+"""Use cases: everything a surface, the console or the command line may ask for."""

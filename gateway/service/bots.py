@@ -1,0 +1,89 @@
+"""BotsService: what can be talked to, and by which channels. Reads the configuration only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.contract import HealthState
+from gateway.domain.access import Principal
+from gateway.domain.bots import Bot
+from gateway.errors import NotFound
+from gateway.flow.catalogue import PULL_CHANNELS, Catalogue, ChannelBinding
+from gateway.flow.host import ChannelHealth
+
+__all__ = ["BotsService", "ChannelStatus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """A channel and how it is. `bot` None = every bot of the project can be reached through it."""
+
+    name: str
+    kind: str
+    bot: str | None
+    state: HealthState
+    reason: str | None = None
+    since: datetime | None = None
+    last_in_at: datetime | None = None
+
+
+class BotsService:
+    """Bots, agents and channels of a project, for callers."""
+
+    def __init__(
+        self,
+        catalogue: Callable[[], Catalogue],
+        health: Callable[[], Mapping[str, ChannelHealth]] = dict,
+    ) -> None:
+        self._catalogue = catalogue
+        self._health = health
+
+    def bots(self, principal: Principal) -> Sequence[Bot]:
+        """The bots the principal may use, by slug."""
+        own = (b for b in self._catalogue().bots.values() if b.project_id == principal.project_id)
+        return sorted((b for b in own if principal.may_use(b.slug)), key=lambda bot: bot.slug)
+
+    def bot(self, principal: Principal, slug: str) -> Bot:
+        """One of them; raises NotFound."""
+        bot = self._catalogue().bot(principal.project_id, slug)
+        if bot is None or not principal.may_use(slug):
+            raise NotFound("There is no such bot.")
+        return bot
+
+    def find(self, slug: str) -> Bot | None:
+        """The bot of that slug in whatever project: for pages that anybody may open."""
+        return next((b for b in self._catalogue().bots.values() if b.slug == slug), None)
+
+    def channels(self, principal: Principal) -> Sequence[ChannelStatus]:
+        """The project's channels, the built-in ones last."""
+        health = self._health()
+        own = [
+            _status(binding, health.get(binding.name))
+            for binding in self._catalogue().channels.values()
+            if binding.project_id == principal.project_id and principal.may_use(binding.bot)
+        ]
+        return own + [
+            ChannelStatus(name=name, kind="widget", bot=None, state="connected")
+            for name in sorted(PULL_CHANNELS)
+        ]
+
+    def channel(self, principal: Principal, name: str) -> ChannelStatus:
+        """One of them; raises NotFound."""
+        found = next((c for c in self.channels(principal) if c.name == name), None)
+        if found is None:
+            raise NotFound("There is no such channel.")
+        return found
+
+
+def _status(binding: ChannelBinding, health: ChannelHealth | None) -> ChannelStatus:
+    return ChannelStatus(
+        name=binding.name,
+        kind=binding.channel.kind,
+        bot=binding.bot,
+        state=health.state if health else "starting",
+        reason=health.reason if health else None,
+        since=health.since if health else None,
+        last_in_at=health.last_in_at if health else None,
+    )

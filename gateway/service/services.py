@@ -1,0 +1,34 @@
+"""All services of one process, in one value: what every surface is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.service.access import AccessService
+from gateway.service.bots import BotsService
+from gateway.service.chat import ChatService
+from gateway.service.health import HealthService
+from gateway.service.history import HistoryService
+from gateway.service.keys import KeyService
+from gateway.service.people import PeopleService
+from gateway.service.repeats import RepeatService
+from gateway.service.signing import Signer
+from gateway.service.visits import VisitService
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that may be asked of the gateway."""
+
+    chat: ChatService
+    history: HistoryService
+    people: PeopleService
+    bots: BotsService
+    access: AccessService
+    keys: KeyService
+    visits: VisitService
+    repeats: RepeatService
+    health: HealthService
+    signer: Signer
