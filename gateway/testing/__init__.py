@@ -9,7 +9,19 @@ A fake model endpoint in the format of the OpenAI API:
         assert model.problems == []          # every request kept the rules of the API
 
 Without a queued answer the endpoint asks its `script`, a function of the call, and without one it
-echoes. Longer examples are in docs/testing-kit.md.
+echoes.
+
+A fake Telegram, for polling and webhooks:
+
+    async with TelegramServer() as telegram:
+        telegram.fail("sendMessage", flood(2))           # the first send is refused with 429
+        telegram.post_text(chat=7, user=7, text="Hi")
+        ...                                              # let the bot use telegram.api_url
+        [reply] = await telegram.wait_for_sent(1)
+        assert reply.text == "Good morning."
+        assert telegram.problems == telegram.early == []
+
+Longer examples are in docs/testing-kit.md.
 """
 
 from gateway.testing.openai_endpoint import ModelCall, OpenAIServer, Script
@@ -31,25 +43,66 @@ from gateway.testing.openai_replies import (
     unknown_model,
     wrong_key,
 )
+from gateway.testing.telegram_chats import Draft, SentMessage
+from gateway.testing.telegram_endpoint import TelegramServer
+from gateway.testing.telegram_faults import (
+    ApiError,
+    BotCall,
+    Drop,
+    Hang,
+    HtmlError,
+    Slow,
+    blocked_by_user,
+    cannot_parse_entities,
+    chat_not_found,
+    flood,
+    migrated_to,
+    other_poller,
+    unauthorized,
+)
+from gateway.testing.telegram_pace import Rates, Window
+from gateway.testing.telegram_updates import Person
+from gateway.testing.telegram_webhook import WebhookAttempt, WebhookRetry
 
 __all__ = [
     "Answer",
+    "ApiError",
+    "BotCall",
+    "Draft",
     "Drip",
+    "Drop",
     "EmptyChoices",
     "ErrorEvent",
     "Garbage",
+    "Hang",
     "HangUp",
+    "HtmlError",
     "HttpError",
     "ModelCall",
     "OpenAIServer",
+    "Person",
+    "Rates",
     "Reply",
     "Script",
+    "SentMessage",
     "Silence",
+    "Slow",
+    "TelegramServer",
     "ToolCall",
     "Truncated",
     "Usage",
+    "WebhookAttempt",
+    "WebhookRetry",
+    "Window",
+    "blocked_by_user",
+    "cannot_parse_entities",
+    "chat_not_found",
+    "flood",
     "huge_reply",
+    "migrated_to",
+    "other_poller",
     "too_many_requests",
+    "unauthorized",
     "unknown_model",
     "wrong_key",
 ]

@@ -77,7 +77,7 @@ class Changes:
         self._changed = asyncio.Event()
 
     async def until(
-        self, fact: Callable[[], bool], *, timeout_s: float, otherwise: Callable[[], str]
+        self, fact: Callable[[], bool], *, timeout_s: float | None, otherwise: Callable[[], str]
     ) -> None:
         """Return when `fact()` holds; TimeoutError with the sentence of `otherwise()` if not."""
         try:

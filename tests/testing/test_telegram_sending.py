@@ -1,0 +1,395 @@
+"""What the fake Telegram does with the bot's calls: effects, refusals, limits, faults, files."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from gateway.testing import (
+    Drop,
+    Hang,
+    HtmlError,
+    Slow,
+    TelegramServer,
+    blocked_by_user,
+    cannot_parse_entities,
+    chat_not_found,
+    flood,
+    migrated_to,
+)
+from tests.testing.telegram_client import client_of
+
+BUTTON = {"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}
+
+
+def bold(offset, length):
+    return {"type": "bold", "offset": offset, "length": length}
+
+
+async def test_a_message_is_recorded_and_answered_as_a_message():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        answer = await client.result("sendMessage", chat_id=7, text="hi", entities=[bold(0, 2)])
+        [sent] = await telegram.wait_for_sent(1, chat=7)
+
+    assert (sent.text, sent.message_id) == ("hi", answer["message_id"])
+    assert sent.entities == (bold(0, 2),)
+    assert answer["from"]["is_bot"] is True
+    assert answer["chat"]["type"] == "private"
+    assert telegram.sent(8) == []
+
+
+async def test_waiting_for_messages_that_never_come_says_how_many_came():
+    async with TelegramServer() as telegram:
+        with pytest.raises(TimeoutError, match="0 of 1 messages were sent"):
+            await telegram.wait_for_sent(1, timeout_s=0.01)
+
+
+async def test_edits_and_deletions_change_what_people_see():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        one = await client.result("sendMessage", chat_id=7, text="one")
+        two = await client.result("sendMessage", chat_id=7, text="two")
+        await client.result("editMessageText", chat_id=7, message_id=one["message_id"], text="ONE")
+        await client.result("deleteMessage", chat_id=7, message_id=two["message_id"])
+
+    [seen] = telegram.sent(7)
+    assert (seen.text, seen.edits) == ("ONE", ("one",))
+
+
+async def test_calls_on_messages_that_are_not_there_are_refused():
+    missing = {"chat_id": 7, "message_id": 99}
+
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        edit = await client.error("editMessageText", **missing, text="x")
+        delete = await client.error("deleteMessage", **missing)
+        reply = await client.error(
+            "sendMessage", chat_id=7, text="x", reply_parameters={"message_id": 99}
+        )
+
+    assert edit == "Bad Request: message to edit not found"
+    assert delete == "Bad Request: message to delete not found"
+    assert reply == "Bad Request: message to be replied not found"
+    assert telegram.problems == []
+
+
+async def test_a_reply_is_sent_to_a_message_that_exists_or_without_it_if_allowed():
+    lenient = {"message_id": 99, "allow_sending_without_reply": True}
+
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        asked = telegram.post_text(7, 7, "question")["message"]["message_id"]
+        exact = {"message_id": asked}
+        await client.result("sendMessage", chat_id=7, text="a", reply_parameters=exact)
+        await client.result("sendMessage", chat_id=7, text="b", reply_parameters=lenient)
+
+    assert [sent.reply_to for sent in telegram.sent(7)] == [asked, 99]
+
+
+async def test_an_edit_that_changes_nothing_is_refused():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        sent = await client.result("sendMessage", chat_id=7, text="same")
+        description = await client.error(
+            "editMessageText", chat_id=7, message_id=sent["message_id"], text="same"
+        )
+
+    assert description.startswith("Bad Request: message is not modified")
+
+
+async def test_drafts_are_shown_and_never_count_as_sent():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        for text in ("", "Good", "Good morning"):
+            await client.result("sendMessageDraft", chat_id=7, draft_id=3, text=text)
+
+    assert [draft.text for draft in telegram.drafts] == ["", "Good", "Good morning"]
+    assert telegram.sent() == []
+
+
+async def test_a_button_press_is_answered_once():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        await client.result("sendMessage", chat_id=7, text="Sure?", reply_markup=BUTTON)
+        query = telegram.press(telegram.sent(7)[0], 7, "yes")["callback_query"]
+        await client.result("answerCallbackQuery", callback_query_id=query["id"])
+        late = await client.error("answerCallbackQuery", callback_query_id=query["id"])
+
+    assert query["message"]["reply_markup"] == BUTTON
+    assert "query is too old" in late
+
+
+async def test_a_person_who_blocked_the_bot_cannot_be_reached_until_it_is_let_in_again():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.block(7)
+        refused = await client.call("sendMessage", chat_id=7, text="hi")
+        telegram.unblock(7)
+        await client.result("sendMessage", chat_id=7, text="hi")
+
+    assert refused["error_code"] == 403
+    assert len(telegram.sent(7)) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "description"),
+    [
+        ("sendMessage", {"text": ""}, "message text is empty"),
+        ("sendMessage", {"text": " \n"}, "text must be non-empty"),
+        ("sendMessage", {"text": "x" * 4097}, "message is too long"),
+        ("sendMessage", {"text": "😀" * 2049}, "message is too long"),
+        ("sendMessage", {"text": "abc", "entities": [bold(0, 4)]}, "ends after the end"),
+        ("sendMessage", {"text": "abc", "entities": [bold(3, 1)]}, "begins after the end"),
+        ("sendMessage", {"text": "abc", "entities": [bold(0, 0)]}, "is empty"),
+        ("sendMessage", {"text": "abc", "entities": [bold(-1, 2)]}, "before the text"),
+        ("sendMessage", {"text": "a😀", "entities": [bold(2, 1)]}, "begins in a middle"),
+        ("sendMessage", {"text": "a😀", "entities": [bold(0, 2)]}, "ends in a middle"),
+        ("sendMessage", {"text": "abcd", "entities": [bold(0, 2), bold(1, 2)]}, "crosses the end"),
+        (
+            "sendMessage",
+            {"text": "abc", "entities": [{"type": "loud", "offset": 0, "length": 1}]},
+            "can't parse MessageEntity",
+        ),
+        (
+            "sendMessage",
+            {"text": "abc", "entities": [{"type": "text_link", "offset": 0, "length": 1}]},
+            "text_link without url",
+        ),
+        (
+            "sendMessage",
+            {
+                "text": "a",
+                "reply_markup": {"inline_keyboard": [[{"text": "b", "callback_data": "é" * 33}]]},
+            },
+            "BUTTON_DATA_INVALID",
+        ),
+        ("sendPhoto", {"photo": "id", "caption": "x" * 1025}, "message caption is too long"),
+        ("sendMessageDraft", {"draft_id": 0, "text": "a"}, "draft_id must be non-zero"),
+        ("sendMessageDraft", {"draft_id": 1, "text": "a" * 4097}, "message is too long"),
+        ("sendChatAction", {"action": "dancing"}, "wrong parameter action"),
+        ("setWebhook", {"url": "nowhere"}, "invalid webhook URL"),
+        ("setWebhook", {"url": "https://a.b", "secret_token": "a b"}, "unallowed characters"),
+        ("setWebhook", {"url": "https://a.b", "secret_token": "a" * 257}, "too long"),
+        (
+            "setMyCommands",
+            {"commands": [{"command": "Go!", "description": "x"}]},
+            "COMMAND_INVALID",
+        ),
+        ("answerCallbackQuery", {"callback_query_id": "1", "text": "x" * 201}, "TOO_LONG"),
+    ],
+)
+async def test_each_broken_limit_is_refused_and_recorded(method, params, description):
+    if method.startswith("send"):
+        params = {"chat_id": 7, **params}
+
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        answer = await client.call(method, **params)
+
+    assert answer["error_code"] == 400
+    assert description in answer["description"]
+    assert len(telegram.problems) == 1
+    assert telegram.sent() == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"text": "x" * 4096},
+        {"text": "😀" * 2048},
+        {"text": "abcd", "entities": [bold(0, 4), bold(1, 2)]},
+        {"text": "abcd", "entities": [bold(0, 2), bold(2, 2)]},
+        {"text": "a😀b", "entities": [bold(1, 2)]},
+    ],
+)
+async def test_what_keeps_the_limits_exactly_is_accepted(params):
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        await client.result("sendMessage", chat_id=7, **params)
+
+    assert telegram.problems == []
+
+
+async def test_a_lenient_server_records_the_broken_limit_and_accepts():
+    async with TelegramServer(strict=False) as telegram, client_of(telegram) as client:
+        await client.result("sendMessage", chat_id=7, text="x" * 4097)
+
+    assert telegram.problems == ["sendMessage: message is too long"]
+
+
+async def test_wrong_tokens_and_unknown_methods_are_refused():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        statuses = []
+        for url in (
+            client.url("getMe", "123:wrong"),
+            client.url("getMe", "nonsense"),
+            client.url("getAnswer"),
+            f"{telegram.api_url}/somewhere",
+        ):
+            async with client.session.get(url) as response:
+                statuses.append(response.status)
+
+    assert statuses == [401, 404, 404, 404]
+
+
+async def test_methods_can_be_called_by_get_by_form_and_in_any_case():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        async with client.session.get(
+            client.url("sendmessage"), params={"chat_id": "7", "text": "by get"}
+        ) as response:
+            assert response.status == 200
+        form = {"chat_id": "7", "text": "12", "reply_parameters": '{"message_id": 1}'}
+        async with client.session.post(client.url("SendMessage"), data=form) as response:
+            assert response.status == 200
+
+    assert [sent.text for sent in telegram.sent(7)] == ["by get", "12"]
+    assert telegram.sent(7)[1].reply_to == 1
+
+
+async def test_an_uploaded_file_is_kept_with_the_call():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        form = aiohttp.FormData({"chat_id": "7", "caption": "the bill"})
+        form.add_field("document", b"%PDF", filename="bill.pdf")
+        async with client.session.post(client.url("sendDocument"), data=form) as response:
+            assert response.status == 200
+
+    [sent] = telegram.sent(7)
+    assert sent.text == "the bill"
+    assert sent.uploads["document"].content == b"%PDF"
+
+
+async def test_a_stored_file_is_found_by_get_file_and_downloaded():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        file_id = telegram.add_file(b"OggS", name="voice.oga")
+        found = await client.result("getFile", file_id=file_id)
+        url = f"{telegram.api_url}/file/bot{telegram.token}/{found['file_path']}"
+        async with client.session.get(url) as response:
+            content = await response.read()
+        async with client.session.get(f"{url}.gone") as response:
+            gone = response.status
+
+    assert (found["file_size"], content, gone) == (4, b"OggS", 404)
+
+
+async def test_a_file_that_claims_to_be_larger_than_20_mb_is_refused():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        file_id = telegram.add_file(b"x", size_bytes=21 * 1024 * 1024)
+
+        assert await client.error("getFile", file_id=file_id) == "Bad Request: file is too big"
+        assert await client.error("getFile", file_id="other") == "Bad Request: invalid file_id"
+
+
+async def test_a_flood_answer_carries_its_wait_in_header_and_body():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", flood(3))
+        body = {"chat_id": 7, "text": "hi"}
+        async with client.session.post(client.url("sendMessage"), json=body) as response:
+            answer = await response.json()
+
+    assert (response.status, response.headers["Retry-After"]) == (429, "3")
+    assert answer["parameters"] == {"retry_after": 3}
+    assert telegram.sent() == []
+
+
+async def test_a_send_before_its_chat_may_be_written_to_again_is_noted():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", flood(30))
+        await client.error("sendMessage", chat_id=7, text="hi")
+        await client.result("sendMessage", chat_id=8, text="another chat")
+        await client.result("sendChatAction", chat_id=7, action="typing")
+        noted_before = list(telegram.early)
+        await client.result("sendMessage", chat_id=7, text="hi")
+
+    assert noted_before == []
+    assert len(telegram.early) == 1
+    assert "sendMessage to chat 7 came" in telegram.early[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "text"),
+    [
+        (blocked_by_user(), 403, "Forbidden: bot was blocked by the user"),
+        (chat_not_found(), 400, "Bad Request: chat not found"),
+        (cannot_parse_entities(), 400, "Bad Request: can't parse entities"),
+    ],
+)
+async def test_planned_refusals_have_the_servers_words(fault, code, text):
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", fault)
+        answer = await client.call("sendMessage", chat_id=7, text="hi")
+
+    assert answer["error_code"] == code
+    assert answer["description"].startswith(text)
+
+
+async def test_an_upgraded_group_is_answered_with_its_new_id():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", migrated_to(-1009))
+        answer = await client.call("sendMessage", chat_id=-9, text="hi")
+
+    assert answer["parameters"] == {"migrate_to_chat_id": -1009}
+
+
+async def test_an_accepted_call_whose_answer_is_lost_took_effect():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", Drop())
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await client.call("sendMessage", chat_id=7, text="hi")
+
+    assert [sent.text for sent in telegram.sent(7)] == ["hi"]
+    assert telegram.calls[0].status is None
+
+
+async def test_a_call_that_is_lost_before_it_is_accepted_has_no_effect():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", Drop(accepted=False))
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await client.call("sendMessage", chat_id=7, text="hi")
+
+    assert telegram.sent() == []
+    assert len(telegram.calls) == 1
+
+
+async def test_a_hanging_call_is_never_answered():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", Hang(accepted=True))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.call("sendMessage", chat_id=7, text="hi"), 0.05)
+
+    assert len(telegram.sent(7)) == 1
+
+
+async def test_a_slow_call_takes_effect_before_its_answer():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("sendMessage", Slow(0.05))
+        call = asyncio.create_task(client.result("sendMessage", chat_id=7, text="hi"))
+        await telegram.wait_for_sent(1)
+        was_answered = call.done()
+        await call
+
+    assert was_answered is False
+
+
+async def test_a_gateway_error_has_an_html_body():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("getMe", HtmlError(503))
+        async with client.session.post(client.url("getMe")) as response:
+            assert response.content_type == "text/html"
+
+    assert response.status == telegram.calls[0].status == 503
+
+
+async def test_faults_are_chosen_by_method_count_and_predicate():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        rule = telegram.fail(
+            "sendMessage", chat_not_found(), times=2, when=lambda call: call.chat == 8
+        )
+        codes = []
+        for chat in (7, 8, 8, 8):
+            answer = await client.call("sendMessage", chat_id=chat, text="hi")
+            codes.append(answer.get("error_code"))
+
+    assert codes == [None, 400, 400, None]
+    assert rule.used == 2
+
+
+async def test_a_rule_without_a_count_holds_until_it_is_stopped():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        rule = telegram.fail("*", chat_not_found(), times=None)
+        for _ in range(3):
+            await client.error("sendMessage", chat_id=7, text="hi")
+        rule.stop()
+        await client.result("sendMessage", chat_id=7, text="hi")
+
+    assert rule.used == 3
