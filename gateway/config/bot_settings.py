@@ -57,6 +57,7 @@ class BotSettings(BaseModel):
     start_agent: Text | None = None
     model: Text | None = None
     greeting: str = "How can I help you today?"
+    suggestions: tuple[Text, ...] = ()
     apology: Text = "Sorry, something went wrong on our side. Please try again."
     max_hops: Count = 10
     max_tool_calls: Count = 25

@@ -161,6 +161,7 @@ def make_bot(bot: BotSettings, settings: Settings) -> Bot:
         start_agent=bot.start_agent or bot.agents[0].name,
         tools={name: _tool(name, tool) for name, tool in settings.tools.items() if name in used},
         greeting=bot.greeting,
+        suggestions=bot.suggestions,
         apology=bot.apology,
         is_default=bot.default or len(neighbours) == 1,
         max_hops=bot.max_hops,

@@ -76,6 +76,7 @@ class Bot:
     tools: Mapping[str, ToolSpec] = field(default_factory=dict)
     description: str = ""
     greeting: str = "How can I help you today?"
+    suggestions: tuple[str, ...] = ()
     apology: str = "Sorry, something went wrong on our side. Please try again."
     is_default: bool = False
     max_hops: int = 10

@@ -13,7 +13,7 @@ from string import Template
 from typing import Final
 
 from gateway.api.talk.assets import Assets
-from gateway.domain.bots import Agent, Bot
+from gateway.domain.bots import Bot
 
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; "
@@ -31,8 +31,6 @@ PAGE_HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 """Headers of every document of this page (Content Security Policy Level 3, Trusted Types)."""
-
-_MAX_PROMPTS: Final = 4
 
 _PROMPT: Final = Template(
     '<li><button type="button" class="prompt" data-text="$text"><span>$text</span>'
@@ -55,7 +53,7 @@ class Pages:
         preloads = "\n".join(
             f'<link rel="modulepreload" href="{address}/{name}">' for name in self._assets.modules
         )
-        prompts = "".join(_PROMPT.substitute(text=escape(text)) for text in suggestions(bot))
+        prompts = "".join(_PROMPT.substitute(text=escape(text)) for text in bot.suggestions)
         return self._chat.substitute(
             assets=address,
             preloads=preloads,
@@ -79,14 +77,6 @@ class Pages:
         )
 
 
-def suggestions(bot: Bot) -> tuple[str, ...]:
-    """What a visitor could ask first: one question for each agent the start agent passes on to."""
-    start = bot.agents[bot.start_agent]
-    reachable = (bot.agents[name] for name in start.handoffs)
-    topics = tuple(f"Help with {agent.name.lower()}" for agent in reachable if _is_topic(agent))
-    return (topics or ("What can you help me with?",))[:_MAX_PROMPTS]
-
-
 def initials(name: str) -> str:
     """One or two capital letters that stand for a name.
 
@@ -94,7 +84,3 @@ def initials(name: str) -> str:
     ('CC', 'S')
     """
     return "".join(word[0] for word in name.split()[:2]).upper()
-
-
-def _is_topic(agent: Agent) -> bool:
-    return agent.kind == "conversation" and agent.visibility == "external"

@@ -32,6 +32,7 @@ def bot() -> Bot:
         name="Card Support",
         description="Balances and disputes",
         greeting="What can we do for you?",
+        suggestions=("What do I owe?", "Where is my card?"),
         agents={agent.name: agent for agent in (*agents, _agent("Card Disputes"))},
         start_agent="Desk",
     )

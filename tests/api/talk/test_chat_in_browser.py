@@ -16,9 +16,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_an_empty_conversation_greets_and_suggests(chat: ChatPage) -> None:
     await expect(chat.page.get_by_role("heading", name="What can we do for you?")).to_be_visible()
 
-    await chat.button("Help with billing").click()
+    await chat.button("What do I owe?").click()
 
-    await chat.shows("Echo: Help with billing")
+    await chat.shows("Echo: What do I owe?")
     await expect(chat.page.get_by_role("heading", name="What can we do for you?")).to_be_hidden()
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gateway.api.talk.assets import Assets
-from gateway.api.talk.page import PAGE_HEADERS, Pages, suggestions
+from gateway.api.talk.page import PAGE_HEADERS, Pages
 from gateway.domain.bots import Bot
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -75,14 +75,10 @@ def test_every_asset_a_document_names_is_served(bot: Bot) -> None:
     assert {address.removeprefix(prefix) for address in named} <= set(assets.by_name)
 
 
-def test_a_bot_suggests_what_its_start_agent_passes_on(bot: Bot) -> None:
-    assert suggestions(bot) == ("Help with billing", "Help with card disputes")
+def test_the_page_offers_what_a_person_could_ask_first(bot: Bot) -> None:
+    page, _ = documents(bot)
 
-
-def test_a_bot_of_one_agent_suggests_to_ask_what_it_can_do(bot: Bot) -> None:
-    alone = replace(bot, start_agent="Billing")
-
-    assert suggestions(alone) == ("What can you help me with?",)
+    assert re.findall(r'data-text="(.*?)"', page) == ["What do I owe?", "Where is my card?"]
 
 
 def colours(scheme: str) -> dict[str, str]:

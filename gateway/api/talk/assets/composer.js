@@ -51,8 +51,9 @@ export class Composer {
     return this.#isBusy;
   }
 
-  /** The stop button was used: once is enough. */
+  /** The stop button was used: once is enough. A disabled button loses the focus, so it moves first. */
   stopping() {
+    if (document.activeElement === this.#stop) this.focus();
     this.#stop.disabled = true;
   }
 
