@@ -7,7 +7,7 @@ the channel's rule decides: `resend` (at most two tries of a part in all) or `ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -38,13 +38,13 @@ class Doubt:
         catalogue: Callable[[], Catalogue],
         *,
         owner: str,
-        is_connected: Callable[[str], bool],
+        connected: Set[str],
         wake_outbox: Callable[[], None],
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._owner = owner
-        self._is_connected = is_connected
+        self._connected = connected
         self._wake_outbox = wake_outbox
         self._asked: dict[str, int] = {}
 
@@ -61,7 +61,7 @@ class Doubt:
         """Decide about everything that is due now."""
         for delivery in await self._store.ambiguous(limit=BATCH):
             binding = self._catalogue().channels.get(delivery.address.channel)
-            if binding is None or not self._is_connected(binding.name):
+            if binding is None or binding.name not in self._connected:
                 continue
             result = await self._decide(delivery, binding)
             log.warning(

@@ -34,13 +34,18 @@ class ChannelHealth:
 
 
 class ChannelPort:
-    """The gateway, as one channel sees it."""
+    """The gateway, as one channel sees it.
 
-    def __init__(self, channel: Channel, *, store: Store, intake: Intake) -> None:
+    `connected` is the set of channels that can send now, shared with the outbox.
+    """
+
+    def __init__(
+        self, channel: Channel, *, store: Store, intake: Intake, connected: set[str]
+    ) -> None:
         self.channel = channel
         self._store = store
         self._intake = intake
-        self.is_connected = False
+        self._connected = connected
         self.status = ChannelHealth(since=datetime.now(UTC))
 
     async def accept(
@@ -66,6 +71,13 @@ class ChannelPort:
         """Store, replace or remove a small durable value."""
         await self._store.keep_note(self.channel.name, key, value)
 
+    def connect(self, *, is_connected: bool) -> None:
+        """Note in the set of connected channels whether this one can send."""
+        if is_connected:
+            self._connected.add(self.channel.name)
+        else:
+            self._connected.discard(self.channel.name)
+
     def health(self, state: HealthState, *, reason: str | None = None) -> None:
         """Note how the channel is; logged when it changes."""
         if (state, reason) == (self.status.state, self.status.reason):
@@ -85,11 +97,6 @@ class Supervisor:
         self._hearing: set[str] = set()
         self._deaf = asyncio.Event()
         self._deaf.set()
-
-    def is_connected(self, channel: str) -> bool:
-        """Whether that channel can send now."""
-        port = self._ports.get(channel)
-        return port is not None and port.is_connected
 
     def health(self) -> dict[str, ChannelHealth]:
         """How every channel is, by name."""
@@ -134,7 +141,7 @@ class Supervisor:
     async def _connect(self, port: ChannelPort) -> None:
         """Connect one channel, let it hear when it may, and hold it until something ends it."""
         async with port.channel.connected(port):
-            port.is_connected = True
+            port.connect(is_connected=True)
             port.health("connected")
             try:
                 await self._may_hear.wait()
@@ -142,7 +149,7 @@ class Supervisor:
                     await self._receive(port)
                 await asyncio.Event().wait()
             finally:
-                port.is_connected = False
+                port.connect(is_connected=False)
 
     async def _receive(self, port: ChannelPort) -> None:
         name = port.channel.name

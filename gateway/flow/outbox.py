@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
@@ -41,12 +41,12 @@ class Outbox:
         catalogue: Callable[[], Catalogue],
         *,
         owner: str,
-        is_connected: Callable[[str], bool],
+        connected: Set[str],
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._owner = owner
-        self._is_connected = is_connected
+        self._connected = connected
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pacers: dict[str, Pacer] = {}
@@ -95,7 +95,7 @@ class Outbox:
             if self._is_stopping or not binding.channel.capabilities.delivers:
                 continue
             limit = min(self._pacer(binding.channel).free(now=_now()), self._free())
-            if limit <= 0 or not self._is_connected(name):
+            if limit <= 0 or name not in self._connected:
                 continue
             for delivery in await self._store.begin_sends(
                 owner=self._owner, limit=limit, channels=(name,)

@@ -79,6 +79,11 @@ class Worker:
         """How many turns are at work in this process."""
         return len(self._running)
 
+    @property
+    def runs_turns(self) -> bool:
+        """Whether this process runs turns at all."""
+        return self._limits.turns > 0
+
     def is_running(self, turn_id: TurnId) -> bool:
         """Whether that turn is at work in this process."""
         return turn_id in self._running

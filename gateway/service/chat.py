@@ -140,7 +140,7 @@ class ChatService:
         if turn is None:
             raise NotFound("There is no such turn.")
         self._worker.wake()
-        return Started(turn=turn, is_replay=False, broadcast=broadcast)
+        return Started(turn=turn, is_replay=False, broadcast=self._heard_here(broadcast))
 
     async def result(self, principal: Principal, started: Started, *, timeout_s: float) -> Turn:
         """The turn with its messages, when it is terminal or waiting or the time is over."""
@@ -231,7 +231,7 @@ class ChatService:
             claimed = accepted.claimed
             turn = claimed.turn if claimed else accepted.turn
             turn = turn or await self.turn(principal, broadcast.turn_id)
-            return Started(turn=turn, is_replay=False, broadcast=broadcast)
+            return Started(turn=turn, is_replay=False, broadcast=self._heard_here(broadcast))
         self._live.end(broadcast.turn_id, None)
         if accepted.turn_id is None:
             raise Unprocessable("The message made no turn.")
@@ -247,6 +247,13 @@ class ChatService:
                 return turn
             self._refuse_while_draining()
             await asyncio.sleep(ELSEWHERE_POLL_S)
+
+    def _heard_here(self, broadcast: Broadcast) -> Broadcast | None:
+        """The broadcast, unless only other processes run turns: then nothing is heard here."""
+        if self._worker.runs_turns:
+            return broadcast
+        self._live.end(broadcast.turn_id, None)
+        return None
 
     def _refuse_while_draining(self) -> None:
         if self._is_draining:

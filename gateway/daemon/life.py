@@ -1,0 +1,187 @@
+"""The life of the process: open, recover, run, listen, drain, close.
+
+Start and stop are the same nesting read in two directions. Starting after a crash is the same path
+as any start. A second signal skips the drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from gateway.api.app import ApiSettings, build_app
+from gateway.config.values import Config
+from gateway.daemon.parts import Parts, build
+from gateway.errors import ConfigError
+from gateway.registry import Registry
+from gateway.store.open import open_store
+from gateway.telemetry.systemd import notify, watchdog_interval_s
+
+log = structlog.get_logger(__name__)
+
+LISTEN_AFTER_STOP_S = 5.0
+PASS_MAX_AGE_S = 20.0
+
+
+async def serve(
+    config: Config, *, registry: Registry, on_ready: Callable[[Parts], None] | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT, then drain.
+
+    Raises HeldElsewhere, StoreError and ConfigError before anything was served.
+    """
+    stops = _Stops()
+    async with (
+        open_store(config.settings.store.url, lock=True) as store,
+        build(config, store, registry=registry, runs_turns=True) as parts,
+        _at_work(parts),
+    ):
+        async with _listening(config, parts) as listener:
+            parts.supervisor.hear()
+            notify("READY=1")
+            log.info("gateway_ready", url=config.settings.server.shown_url)
+            if on_ready is not None:
+                on_ready(parts)
+            await stops.first.wait()
+            log.info("gateway_stopping")
+            notify("STOPPING=1")
+            await stops.unless_second(_drain(config, parts, listener))
+        await parts.janitor.leave()
+    log.info("gateway_stopped")
+
+
+@asynccontextmanager
+async def working(config: Config, *, registry: Registry) -> AsyncIterator[Parts]:
+    """Everything at work but channels and HTTP: for a command that talks to a bot alone.
+
+    Raises HeldElsewhere when a daemon holds the data directory.
+    """
+    async with (
+        open_store(config.settings.store.url, lock=True) as store,
+        build(config, store, registry=registry, runs_turns=True) as parts,
+        _at_work(parts, with_channels=False),
+    ):
+        yield parts
+        parts.services.chat.begin_drain()
+        await parts.worker.drain(within_s=config.policy().drain_s)
+        await parts.janitor.leave()
+
+
+class _Stops:
+    """The signals that stop the process: the first asks, the second forces."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self._second = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._note)
+
+    async def unless_second(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await the work, or drop it when the second signal comes first."""
+        working = asyncio.create_task(work)
+        forcing = asyncio.create_task(self._second.wait())
+        await asyncio.wait((working, forcing), return_when=asyncio.FIRST_COMPLETED)
+        forcing.cancel()
+        if not working.done():
+            log.warning("drain_skipped")
+            working.cancel()
+            await asyncio.wait((working,))
+        else:
+            working.result()
+
+    def _note(self) -> None:
+        (self._second if self.first.is_set() else self.first).set()
+
+
+@asynccontextmanager
+async def _at_work(parts: Parts, *, with_channels: bool = True) -> AsyncIterator[None]:
+    """Recover, then run all workers inside; an unexpected error of one ends the process."""
+    await parts.janitor.recover()
+    runs = [parts.worker.run, parts.janitor.run]
+    if with_channels:
+        runs += [parts.outbox.run, parts.doubt.run, parts.supervisor.run]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run()) for run in runs]
+        interval_s = watchdog_interval_s()
+        if interval_s is not None:
+            tasks.append(group.create_task(_pulse(parts, interval_s)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+@asynccontextmanager
+async def _listening(config: Config, parts: Parts) -> AsyncIterator[web.BaseSite]:
+    """Serve HTTP inside; raises ConfigError when the address cannot be used."""
+    runner = web.AppRunner(_app(config, parts), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    host, port = config.settings.server.address
+    site = web.TCPSite(runner, host, port)
+    try:
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(_address_problem(config, error)) from error
+        yield site
+    finally:
+        await runner.cleanup()
+
+
+def _app(config: Config, parts: Parts) -> web.Application:
+    server = config.settings.server
+    hooks = [
+        route for binding in parts.catalogue.channels.values() for route in binding.channel.routes()
+    ]
+    talk = talk_routes(parts.services) if config.settings.surfaces.talk else []
+    settings = ApiSettings()
+    return build_app(parts.services, settings=settings, extra_routes=[*hooks, *talk])
+
+
+def _address_problem(config: Config, error: OSError) -> str:
+    listen = config.settings.server.listen
+    if error.errno == errno.EADDRINUSE:
+        remedy = "stop the other program or set another [server] listen"
+        return f"{listen} is taken by another program; {remedy}"
+    reason = (error.strerror or str(error)).lower()
+    return f"cannot listen on {listen}: {reason}; set another [server] listen"
+
+
+async def _drain(config: Config, parts: Parts, listener: web.BaseSite) -> None:
+    """Take nothing new, finish what is held, within `server.drain_s` in all."""
+    parts.services.health.is_draining = True
+    parts.services.chat.begin_drain()
+    closing = asyncio.create_task(_close_later(listener))
+    try:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + config.policy().drain_s
+        await parts.supervisor.deafen(within_s=LISTEN_AFTER_STOP_S)
+        await parts.worker.drain(within_s=max(0.0, deadline - loop.time()))
+        await parts.outbox.drain(within_s=max(0.0, deadline - loop.time()))
+    finally:
+        closing.cancel()
+
+
+async def _close_later(listener: web.BaseSite) -> None:
+    """Go on accepting for a moment, while balancers notice, then stop listening."""
+    await asyncio.sleep(LISTEN_AFTER_STOP_S)
+    await listener.stop()
+
+
+async def _pulse(parts: Parts, interval_s: float) -> None:
+    """Tell the service manager that the loops turn, only while they do."""
+    loop = asyncio.get_running_loop()
+    while True:
+        oldest = min(parts.worker.last_pass_at, parts.outbox.last_pass_at)
+        if loop.time() - oldest < PASS_MAX_AGE_S:
+            notify("WATCHDOG=1")
+        await asyncio.sleep(interval_s)
