@@ -22,6 +22,12 @@ async def test_an_empty_conversation_greets_and_suggests(chat: ChatPage) -> None
     await expect(chat.page.get_by_role("heading", name="What can we do for you?")).to_be_hidden()
 
 
+async def test_looking_at_the_page_opens_no_session(chat: ChatPage, gateway: FakeGateway) -> None:
+    await chat.reload()
+
+    assert gateway.sessions == {}
+
+
 async def test_a_reply_is_shown_while_it_is_still_being_written(
     chat: ChatPage, gateway: FakeGateway
 ) -> None:
@@ -235,6 +241,8 @@ async def test_an_ended_conversation_offers_a_new_one(chat: ChatPage, gateway: F
     await chat.log.get_by_role("button", name="New conversation").click()
 
     await expect(chat.messages).to_have_count(0)
+    await chat.text.press("Enter")
+    await chat.shows("Echo: Anybody?")
     assert len(gateway.sessions) == 2
 
 
@@ -279,7 +287,10 @@ async def test_a_token_about_to_expire_is_renewed_for_the_same_session(
 async def test_older_messages_come_on_demand(
     chat: ChatPage, gateway: FakeGateway, page: Page
 ) -> None:
+    await chat.say("Open a session")
+    await chat.is_idle()
     (session_id,) = gateway.sessions
+    gateway.sessions[session_id].clear()
     for number in range(70):
         gateway.add_message(session_id, "user", f"Entry {number:02}", turn_id=f"turn_old{number}")
     await chat.reload()

@@ -27,20 +27,21 @@ export class Api {
    * Raises `session_lost` once where the remembered session could not be kept; the next call has a new one.
    */
   async ensureSession() {
-    const pass = this.#memory.pass;
+    const { pass, startsNew } = this.#memory;
+    if (startsNew) return this.#open({ new: true });
     if (pass && Date.parse(pass.expiresAt) - Date.now() > RENEW_BEFORE_MS) return pass;
     return this.#open({});
   }
 
-  /** Leaves the present session and opens another. */
-  async newSession() {
-    await this.#opening?.catch(() => {});
+  /** Leaves the present session. The next is opened with its first message, so that looking costs nothing. */
+  leaveSession() {
     this.#memory.pending = null;
-    return this.#open({ new: true });
+    this.#memory.startsNew = true;
   }
 
   /** Up to 50 messages before a cursor, newest first. @param {string | null} cursor */
   async messages(cursor) {
+    if (this.#memory.startsNew || !this.#memory.pass) return { data: [], has_more: false, next_cursor: null };
     const { sessionId } = await this.ensureSession();
     const query = new URLSearchParams({ order: "desc", limit: "50", ...(cursor && { cursor }) });
     const response = await this.#call(`sessions/${sessionId}/messages?${query}`);
@@ -94,7 +95,7 @@ export class Api {
     const before = this.#memory.pass;
     const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     let response = await this.#fetch(this.#sessionAddress, init);
-    if (before && (response.status === 401 || response.status === 403)) {
+    if (before && [401, 403, 404].includes(response.status)) {
       this.#memory.pass = null;
       response = await this.#fetch(this.#sessionAddress, init);
     }
@@ -102,6 +103,7 @@ export class Api {
     const opened = await response.json();
     const pass = { token: opened.token, sessionId: opened.session_id, expiresAt: opened.expires_at };
     this.#memory.pass = pass;
+    this.#memory.startsNew = false;
     if (before && !body.new && before.sessionId !== pass.sessionId) {
       this.#memory.pending = null;
       throw new Problem({ code: "session_lost" });

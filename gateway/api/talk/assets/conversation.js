@@ -80,20 +80,15 @@ export class Conversation {
   }
 
   /** Leaves this session for a new, empty one. */
-  async restart() {
+  restart() {
     const { api, log, composer, frame } = this.#parts;
-    if (this.#turnId) await this.#cancel();
+    if (this.#turnId) this.#cancel();
     this.#leave.abort();
     this.#leave = new AbortController();
     this.#turnId = null;
     log.rest();
     composer.busy = false;
-    try {
-      await api.newSession();
-    } catch (problem) {
-      log.fail(problem.sentence, "Try again", () => this.restart());
-      return;
-    }
+    api.leaveSession();
     log.clear();
     this.#cursor = null;
     composer.open();
@@ -219,7 +214,9 @@ export class Conversation {
     mine?.classList.remove("is-sending");
     if (problem.isFinal) {
       memory.pending = null;
+      mine?.remove();
       log.fail(problem.sentence, "New conversation", () => this.restart());
+      composer.restore(pending.text);
     } else if (problem.needsEdit) {
       memory.pending = null;
       mine?.remove();
@@ -231,9 +228,10 @@ export class Conversation {
   }
 
   async #cancel() {
-    await this.#parts.api.cancel(this.#turnId).catch(() => {
+    const turnId = this.#turnId;
+    await this.#parts.api.cancel(turnId).catch(() => {
       // The reply goes on and its end is shown; a second press of stop asks again.
-      this.#parts.composer.busy = true;
+      if (this.#turnId === turnId) this.#parts.composer.busy = true;
     });
   }
 }

@@ -25,6 +25,15 @@ export class Memory {
     this.#write({ ...this.value, pass });
   }
 
+  /** True when the visitor asked for a new conversation and has not said anything in it yet. */
+  get startsNew() {
+    return this.value.startsNew ?? false;
+  }
+
+  set startsNew(startsNew) {
+    this.#write({ ...this.value, startsNew });
+  }
+
   /** The message that was sent and has no final answer yet. @returns {Pending | null} */
   get pending() {
     return this.value.pending ?? null;
