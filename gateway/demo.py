@@ -20,15 +20,13 @@ FIRST_CARD = "4821"
 
 
 def get_outstanding_balance(card: str = FIRST_CARD) -> dict[str, str]:
-    """What is owed on a card, by its last four digits.
-
-    Raises ValueError, with the digits that are known, for a card that is not in the table.
+    """What is owed on a card, by its last four digits; `error` for a card that is not there.
 
     >>> get_outstanding_balance()["balance"], get_outstanding_balance("7730")["card_name"]
     ('$1,284.50', 'Everyday Cashback')
     """
     if card not in _ACCOUNTS:
-        raise ValueError(f"no card ends in {card}; the demo knows {', '.join(_ACCOUNTS)}")
+        return {"error": f"no card ends in {card}; the demo knows {', '.join(_ACCOUNTS)}"}
     name, balance, minimum, due = _ACCOUNTS[card]
     return {
         "card": card,

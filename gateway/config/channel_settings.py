@@ -6,9 +6,10 @@ them with the settings model of that kind of channel.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config.fields import STRICT, Amount, Name, Object, Text
 
@@ -40,15 +41,22 @@ class ChannelSettings(BaseModel):
     live: Literal["auto", "signal", "off"] = "auto"
     own: Object = Field(default_factory=dict)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _set_own_keys_apart(cls, table: Any) -> Any:  # noqa: ANN401 - raw, before any check
-        if not isinstance(table, dict):
-            return table
-        common = {key: value for key, value in table.items() if key in COMMON_KEYS}
-        own = {key: value for key, value in table.items() if key not in COMMON_KEYS}
-        return {**common, "own": own}
-
 
 COMMON_KEYS = frozenset(ChannelSettings.model_fields) - {"own"}
 """The keys every `[[channels]]` table may hold, whatever its kind."""
+
+
+def with_own_keys_apart(tree: Mapping[str, object]) -> dict[str, object]:
+    """The file's tree with each channel's own keys moved to its `own`."""
+    channels = tree.get("channels")
+    if not isinstance(channels, list):
+        return dict(tree)
+    return {**tree, "channels": [_apart(channel) for channel in channels]}
+
+
+def _apart(channel: object) -> object:
+    if not isinstance(channel, dict):
+        return channel
+    common = {key: value for key, value in channel.items() if key in COMMON_KEYS}
+    own = {key: value for key, value in channel.items() if key not in COMMON_KEYS}
+    return {**common, "own": own}

@@ -5,14 +5,16 @@ Each check reads the settings and adds problems to the report; none stops at the
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Collection, Iterable
+from uuid import uuid5
 
 from gateway.config.bot_settings import AgentSettings, BotSettings
 from gateway.config.lines import KeyPath
 from gateway.config.problems import Report, nearest
 from gateway.config.settings import Settings
-from gateway.config.values import make_bot, project_of
+from gateway.config.values import BOT_IDS, make_bot, project_of
 
 
 def check_settings(settings: Settings, report: Report) -> None:
@@ -28,6 +30,22 @@ def check_settings(settings: Settings, report: Report) -> None:
         _check_known(channel.bot, slugs, at=("channels", index, "bot"), what="bot", report=report)
 
 
+def check_functions(settings: Settings, report: Report) -> None:
+    """Whether the functions of python tools can be imported; runs the modules they stand in."""
+    for name, tool in settings.tools.items():
+        if tool.function is None:
+            continue
+        module, _, function = tool.function.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            message = f"cannot be imported: {error}; install its package, or set PYTHONPATH"
+            report.add(("tools", name, "function"), message)
+            continue
+        if not callable(found):
+            report.add(("tools", name, "function"), "is not a function")
+
+
 def _check_names_are_single(settings: Settings, report: Report) -> None:
     named: dict[str, tuple[str, Iterable[str]]] = {
         "workspaces": ("id", (item.id for item in settings.workspaces)),
@@ -37,8 +55,9 @@ def _check_names_are_single(settings: Settings, report: Report) -> None:
     }
     for table, (key, names) in named.items():
         _check_single(names, at=(table,), key=key, report=report)
-    ids = (str(bot.id or bot.slug) for bot in settings.bots)
-    _check_single(ids, at=("bots",), key="id", report=report)
+    ids = (str(bot.id or uuid5(BOT_IDS, bot.slug)) for bot in settings.bots)
+    if len({bot.slug for bot in settings.bots}) == len(settings.bots):
+        _check_single(ids, at=("bots",), key="id", report=report)
 
 
 def _check_single(names: Iterable[str], *, at: KeyPath, key: str, report: Report) -> None:

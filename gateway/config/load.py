@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from gateway.config.channel_settings import COMMON_KEYS
-from gateway.config.checks import check_settings
+from gateway.config.channel_settings import COMMON_KEYS, with_own_keys_apart
+from gateway.config.checks import check_functions, check_settings
 from gateway.config.lines import KeyPath, locate
 from gateway.config.problems import Report, dotted
 from gateway.config.references import Resolved, resolve, too_open
@@ -50,11 +50,13 @@ def load(
     path: Path,
     *,
     settings_model_of: SettingsModelOf | None = None,
+    imports_functions: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Config:
     """The configuration in that file, checked.
 
-    With `settings_model_of` the channels' own keys are checked too. Raises ConfigError.
+    With `settings_model_of` the channels' own keys are checked too, with `imports_functions` that
+    the functions of python tools are there. Raises ConfigError.
     """
     text = _read(path)
     tree = _parse(text, path)
@@ -70,6 +72,8 @@ def load(
             places += _check_channels(settings, model_of=settings_model_of, report=report)
         notes += _check_secret_places(places, resolved, report=report)
         check_settings(settings, report)
+        if imports_functions:
+            check_functions(settings, report)
     if settings is None or report.sentences:
         raise report.error()
     return Config(
@@ -160,7 +164,7 @@ def _judge_missing(
 
 def _settings(resolved: Resolved, *, report: Report) -> Settings | None:
     """The settings; where some are wrong, the rest without them, so that it is checked too."""
-    tree = resolved.tree
+    tree = with_own_keys_apart(resolved.tree)
     settings = validate(Settings, tree, at=(), report=report)
     if settings is not None:
         return settings

@@ -1,0 +1,94 @@
+"""The demo of config.example.toml: it runs as it is, and on a real model by two variables.
+
+That every setting stands in the file, with its true default, is held elsewhere
+(`tests/test_example_settings.py`).
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load
+from gateway.demo import get_outstanding_balance
+from gateway.registry import Registry
+
+EXAMPLE = Path(__file__).parent.parent.parent / "config.example.toml"
+REGISTRY = Registry()
+VARIABLES = {
+    "OPENAI_API_KEY": "sk-x",
+    "VLLM_MODEL": "m",
+    "TELEGRAM_BOT_TOKEN": "1:x",
+    "TELEGRAM_SECRET": "x",
+    "BANK_TOOL_TOKEN": "x",
+    "BOT_GATEWAY_SECRET": "x" * 40,
+}
+"""What the settings that are left out in the example ask for."""
+
+
+def everything_set(text: str) -> str:
+    """The example with every "#" in front of a setting or a table taken away."""
+    return re.sub(r"^#(?=[\w\[])", "", text, flags=re.MULTILINE)
+
+
+def test_the_example_runs_as_it_is_with_no_variable_set() -> None:
+    config = load(
+        EXAMPLE,
+        settings_model_of=REGISTRY.settings_model,
+        imports_functions=True,
+        environment={},
+    )
+
+    (bot,) = config.bots()
+
+    assert (bot.slug, bot.name) == ("support", "Credit Card Support")
+    assert bot.post_process is not None
+    assert set(config.models()) == {"demo"}
+    assert config.channels() == ()
+
+
+def test_every_setting_can_be_set_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(everything_set(EXAMPLE.read_text()))
+
+    config = load(path, settings_model_of=REGISTRY.settings_model, environment=VARIABLES)
+
+    assert [channel.name for channel in config.channels()] == ["tg", "site"]
+    assert "send_statement" in config.settings.tools
+
+
+@pytest.mark.parametrize(
+    ("environment", "model", "base_url"),
+    [
+        (
+            {"BOT_GATEWAY_MODEL": "openai", "OPENAI_API_KEY": "sk-x"},
+            "gpt-4o-mini",
+            "https://api.openai.com/v1",
+        ),
+        (
+            {"BOT_GATEWAY_MODEL": "ollama", "OLLAMA_MODEL": "qwen3"},
+            "qwen3",
+            "http://127.0.0.1:11434/v1",
+        ),
+        (
+            {"BOT_GATEWAY_MODEL": "vllm", "VLLM_MODEL": "Qwen/Qwen3-8B"},
+            "Qwen/Qwen3-8B",
+            "http://127.0.0.1:8000/v1",
+        ),
+    ],
+)
+def test_two_variables_put_the_demo_on_a_real_model(
+    environment: Mapping[str, str], model: str, base_url: str
+) -> None:
+    config = load(EXAMPLE, environment=environment)
+
+    (used,) = config.models().values()
+
+    assert {agent.model for agent in config.bots()[0].agents.values()} == {used.name}
+    assert (used.provider, used.model, used.base_url) == ("openai", model, base_url)
+
+
+def test_the_tool_of_the_demo_answers_from_its_table() -> None:
+    assert get_outstanding_balance(card="7730")["balance"] == "$212.07"
+    assert "9016" in get_outstanding_balance(card="1234")["error"]
