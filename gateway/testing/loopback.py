@@ -9,7 +9,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
@@ -88,9 +88,10 @@ class Changes:
             raise TimeoutError(f"after {timeout_s} s: {otherwise()}") from None
 
 
-async def stall() -> None:
-    """Wait until the client hangs up or the fake is closed."""
+async def stall() -> NoReturn:
+    """Wait until the client hangs up or the fake is closed: both cancel the wait."""
     await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody ends this wait")
 
 
 async def pause(seconds: float) -> None:

@@ -6,7 +6,7 @@ when the last byte is written or the connection is gone. It decides nothing: the
 """
 
 import re
-from typing import Final, assert_never
+from typing import Final, NoReturn, assert_never
 
 from aiohttp import web
 
@@ -67,7 +67,7 @@ class AnswerWriter:
             case ErrorEvent():
                 response = await self._error_event(answer)
             case Silence():
-                response = await self._silence(answer)
+                await self._silence(answer)
             case Drip():
                 response = await self._drip(answer)
             case HangUp():
@@ -131,12 +131,11 @@ class AnswerWriter:
         await response.write_eof()
         return response
 
-    async def _silence(self, fault: Silence) -> web.StreamResponse:
+    async def _silence(self, fault: Silence) -> NoReturn:
         if self._streams and fault.after is not None:
             response = await self._open_stream()
             await self._send(response, self._events(fault.reply)[: fault.after], reply=fault.reply)
         await stall()
-        return hang_up(self._request)
 
     async def _drip(self, fault: Drip) -> web.StreamResponse:
         if self._streams:

@@ -5,6 +5,7 @@ method run, and answers in the Bot API's envelope. What methods do is in `telegr
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, assert_never
 
@@ -50,6 +51,7 @@ class BotApi:
         on_change: Callable[[], None],
     ) -> None:
         self.calls: list[BotCall] = []
+        self.counts: Counter[str] = Counter()
         self.faults = FaultPlan()
         self.pace = pace
         self.spec = spec
@@ -89,6 +91,7 @@ class BotApi:
         call.problems = tuple(self._problems(call))
         self.pace.note_early(call)
         self.calls.append(call)
+        self.counts[call.method] += 1
         self._on_change()
         return call
 
@@ -138,7 +141,6 @@ class BotApi:
             case Hang():
                 await self._take_effect(call, fault.accepted)
                 await stall()
-                response = hang_up(request)
             case Slow():
                 response = await self._run(call)
                 self._on_change()

@@ -6,6 +6,7 @@ server's words.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -65,12 +66,13 @@ class Draft:
 
 
 class Chats:
-    """The state of all chats of one bot."""
+    """The state of all chats of one bot; `counts` are messages by chat, None for all chats."""
 
     def __init__(self, bot: Person) -> None:
         self.blocked: set[int] = set()
         self.drafts: list[Draft] = []
         self.open_queries: set[str] = set()
+        self.counts: Counter[int | None] = Counter()
         self._bot = bot
         self._last_id = 0
         self._sent: dict[int, SentMessage] = {}
@@ -96,6 +98,7 @@ class Chats:
         self._require_reply_target(call)
         self._last_id += 1
         text, entities = _content(call.params)
+        self.counts.update((call.chat, None))
         self._sent[self._last_id] = SentMessage(
             message_id=self._last_id,
             chat=call.chat,
@@ -129,6 +132,7 @@ class Chats:
         """Remove a message of the bot."""
         old = self._existing(call, "message to delete not found")
         self._sent[old.message_id] = replace(old, is_deleted=True)
+        self.counts.subtract((call.chat, None))
         return True
 
     def draft(self, call: BotCall) -> bool:

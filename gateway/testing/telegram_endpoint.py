@@ -120,6 +120,10 @@ class TelegramServer(People):
         """
         return self._api.faults.add(method, fault, times=times, when=when)
 
+    def forget_faults(self) -> None:
+        """Let every call succeed again that may."""
+        self._api.faults.clear()
+
     # --- what came of it
 
     @property
@@ -173,7 +177,7 @@ class TelegramServer(People):
     ) -> list[SentMessage]:
         """Wait until so many messages were sent (to that chat) and give them."""
         await self.wait_until(
-            lambda: len(self.sent(chat)) >= count,
+            lambda: self._chats.counts[chat] >= count,
             timeout_s=timeout_s,
             otherwise=lambda: f"{len(self.sent(chat))} of {count} messages were sent",
         )
@@ -184,7 +188,7 @@ class TelegramServer(People):
     ) -> list[BotCall]:
         """Wait until a method was called so often, with whatever result."""
         await self.wait_until(
-            lambda: len(self.calls_of(method)) >= count,
+            lambda: self._api.counts[method] >= count,
             timeout_s=timeout_s,
             otherwise=lambda: f"{len(self.calls_of(method))} of {count} calls of {method} came",
         )

@@ -85,6 +85,13 @@ def test_good_requests_have_no_problems(good):
         (body(tools=[tool(access="read")]), "unknown field access"),
         (body(tools=[tool(parameters={"type": "string"})]), 'of "type": "object"'),
         (body(tools=[tool(parameters={"type": "object", "required": ["x"]})]), "no property"),
+        (body(tools=[tool(parameters="none")]), "must be a JSON Schema object"),
+        (body(tools=[tool(parameters={"type": "object", "properties": []})]), "must be an object"),
+        (body(USER, {**ASKS, "tool_calls": [{**CALL, "id": ""}]}, ANSWERS), "id is required"),
+        (
+            body(USER, {**ASKS, "tool_calls": [{**CALL, "function": {"name": "clock"}}]}, ANSWERS),
+            "arguments must be a string",
+        ),
         (body(tool_choice="auto"), "only allowed when tools"),
         (body(tools=[TOOL], tool_choice="maybe"), "'maybe' is not allowed"),
         (

@@ -325,6 +325,67 @@ async def test_a_dripping_answer_comes_byte_by_byte():
     assert json.loads(b"".join(pieces))["choices"][0]["message"]["content"] == "slow"
 
 
+async def test_a_stream_may_drip_too():
+    async with OpenAIServer() as model:
+        model.enqueue(Drip(Reply("slow"), interval_s=0))
+        events = await events_of(model)
+
+    assert events[-1] == "[DONE]"
+
+
+async def test_without_streaming_an_error_event_is_a_document_with_status_200():
+    async with OpenAIServer() as model:
+        model.enqueue(ErrorEvent(message="overloaded"))
+        status, document = await answer_to(model)
+
+    assert (status, document["error"]["message"]) == (200, "overloaded")
+
+
+async def test_the_constant_mode_keeps_the_pace_of_its_reply():
+    reply = Reply("a b", delay_s=0.02, first_chunk_delay_s=0.02, between_s=0.02)
+    async with OpenAIServer(constant=reply) as model:
+        start = time.monotonic()
+        events = await events_of(model)
+
+    assert len(events) == 5
+    assert time.monotonic() - start >= 0.12
+
+
+async def test_only_posts_reach_the_chat_path():
+    async with (
+        OpenAIServer() as model,
+        aiohttp.ClientSession() as session,
+        session.get(f"{model.base_url}/chat/completions") as response,
+    ):
+        assert response.status == 405
+        assert model.count == 0
+
+
+async def test_the_highest_number_of_calls_at_once_is_known():
+    async with OpenAIServer(lambda call: Reply("hi", delay_s=0.05)) as model:
+        await asyncio.gather(*(answer_to(model) for _ in range(3)))
+        await model.wait_until_idle()
+
+    assert (model.active, model.peak_active) == (0, 3)
+
+
+async def test_the_log_reads_text_out_of_parts_and_names_the_tools_offered():
+    parts = [{"type": "text", "text": "look "}, {"type": "text", "text": "here"}]
+    tool = {"type": "function", "function": {"name": "clock"}}
+    body = {"model": "m", "messages": [{"role": "user", "content": parts}], "tools": [tool]}
+
+    async with OpenAIServer() as model:
+        _, document = await answer_to(model, body)
+
+    assert document["choices"][0]["message"]["content"] == "echo: look here"
+    assert model.calls[0].tool_names == ("clock",)
+
+
+async def test_its_address_is_known_only_while_it_runs():
+    with pytest.raises(RuntimeError, match="async with"):
+        _ = OpenAIServer().base_url
+
+
 async def test_a_closed_connection_gives_no_answer_at_all():
     async with OpenAIServer() as model:
         model.enqueue(HangUp())

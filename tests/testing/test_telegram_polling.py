@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.testing import TelegramServer
+from gateway.testing import TelegramServer, other_poller
 from tests.testing.telegram_client import client_of
 
 
@@ -177,3 +177,21 @@ async def test_groups_people_edits_photos_and_blocks_look_like_telegrams():
     assert photo["message"]["caption"] == "my cat"
     assert edit["edited_message"]["message_id"] == first["message"]["message_id"]
     assert blocked["my_chat_member"]["new_chat_member"]["status"] == "kicked"
+
+
+async def test_kinds_without_a_chat_are_delivered_too():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.post({"poll_answer": {"poll_id": "1", "option_ids": [0]}})
+        [update] = await client.result("getUpdates")
+
+    assert update["poll_answer"]["poll_id"] == "1"
+
+
+async def test_planned_faults_can_all_be_forgotten():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.fail("getUpdates", other_poller(), times=None)
+        refused = await client.call("getUpdates")
+        telegram.forget_faults()
+
+        assert refused["error_code"] == 409
+        assert await client.result("getUpdates") == []

@@ -16,6 +16,8 @@ from gateway.testing import (
     chat_not_found,
     flood,
     migrated_to,
+    other_poller,
+    unauthorized,
 )
 from tests.testing.telegram_client import client_of
 
@@ -168,6 +170,17 @@ async def test_a_person_who_blocked_the_bot_cannot_be_reached_until_it_is_let_in
             {"commands": [{"command": "Go!", "description": "x"}]},
             "COMMAND_INVALID",
         ),
+        ("setMyCommands", {"commands": "go"}, "can't parse commands"),
+        (
+            "setMyCommands",
+            {"commands": [{"command": "go", "description": "x"}] * 101},
+            "BOT_COMMANDS_TOO_MUCH",
+        ),
+        (
+            "setMyCommands",
+            {"commands": [{"command": "go", "description": ""}]},
+            "BOT_COMMAND_DESCRIPTION_INVALID",
+        ),
         ("answerCallbackQuery", {"callback_query_id": "1", "text": "x" * 201}, "TOO_LONG"),
     ],
 )
@@ -206,6 +219,65 @@ async def test_a_lenient_server_records_the_broken_limit_and_accepts():
         await client.result("sendMessage", chat_id=7, text="x" * 4097)
 
     assert telegram.problems == ["sendMessage: message is too long"]
+
+
+async def test_a_send_without_a_chat_it_can_find_is_refused():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        nowhere = await client.error("sendMessage", text="hi")
+        by_name = await client.error("sendMessage", chat_id="@somebody", text="hi")
+
+    assert nowhere == "Bad Request: chat_id is empty"
+    assert by_name == "Bad Request: chat not found"
+
+
+async def test_drafts_are_refused_in_groups():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        description = await client.error("sendMessageDraft", chat_id=-5, draft_id=1, text="a")
+
+    assert "only in private chats" in description
+
+
+async def test_an_edit_may_bring_rich_text_only():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        sent = await client.result("sendMessage", chat_id=7, text="hi")
+        rich = {"markdown": "# Hi"}
+        await client.result(
+            "editMessageText", chat_id=7, message_id=sent["message_id"], rich_message=rich
+        )
+
+    assert telegram.sent(7)[0].text == "# Hi"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]"])
+async def test_a_json_body_that_is_no_object_is_refused(body):
+    headers = {"Content-Type": "application/json"}
+
+    async with (
+        TelegramServer() as telegram,
+        client_of(telegram) as client,
+        client.session.post(client.url("getMe"), data=body, headers=headers) as response,
+    ):
+        answer = await response.json()
+
+    assert answer["description"] == "Bad Request: can't parse request JSON object"
+
+
+async def test_objects_inside_a_json_body_may_be_text():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        entities = '[{"type": "bold", "offset": 0, "length": 2}]'
+        await client.result("sendMessage", chat_id=7, text="[1]", entities=entities)
+
+    [sent] = telegram.sent(7)
+    assert (sent.text, sent.entities) == ("[1]", (bold(0, 2),))
+
+
+async def test_commands_are_kept():
+    commands = [{"command": "new", "description": "Start over"}]
+
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        await client.result("setMyCommands", commands=commands)
+
+        assert await client.result("getMyCommands") == telegram.commands == commands
 
 
 async def test_wrong_tokens_and_unknown_methods_are_refused():
@@ -301,6 +373,8 @@ async def test_a_send_before_its_chat_may_be_written_to_again_is_noted():
     [
         (blocked_by_user(), 403, "Forbidden: bot was blocked by the user"),
         (chat_not_found(), 400, "Bad Request: chat not found"),
+        (unauthorized(), 401, "Unauthorized"),
+        (other_poller(), 409, "Conflict: terminated by other getUpdates request"),
         (cannot_parse_entities(), 400, "Bad Request: can't parse entities"),
     ],
 )

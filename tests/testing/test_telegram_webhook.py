@@ -192,3 +192,15 @@ async def test_an_empty_url_removes_the_webhook():
         await client.result("setWebhook", url="")
 
         assert await client.result("getUpdates") == []
+
+
+async def test_updates_without_a_chat_are_delivered_in_the_order_of_their_sender():
+    query = {"id": "1", "from": {"id": 7}, "query": "cats", "offset": ""}
+
+    async with TelegramServer() as telegram, hooked(telegram) as (hook, _):
+        telegram.post({"inline_query": query})
+        telegram.post({"poll_answer": {"poll_id": "1", "option_ids": [0]}})
+        telegram.post({"stopped": True})
+        await telegram.wait_until_confirmed()
+
+    assert sorted(update["update_id"] for update in hook.got) == [1000, 1001, 1002]
