@@ -30,7 +30,10 @@ class TurnJournal(Protocol):
         ...
 
     async def begin(self, step: int, call: ToolCall) -> str:
-        """Remember that a call is about to be made; returns its idempotency key."""
+        """Remember that a call is about to be made; returns its idempotency key.
+
+        May be called again for a step whose call was begun and never ended, with the same call.
+        """
         ...
 
     async def end(self, step: int, *, result: str, is_ok: bool) -> None:

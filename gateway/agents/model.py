@@ -16,7 +16,11 @@ from gateway.domain.conversation import ToolCall, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One call: who asks, the transcript with instructions first, the tools on offer."""
+    """One call: who asks, the transcript with instructions first, the tools on offer.
+
+    `wants_stream` False: nobody listens, the text may come in one piece (cheaper). `deadline` is
+    on the clock of the event loop: a retry that could not begin before it is not waited for.
+    """
 
     agent: str
     messages: Sequence[Mapping[str, Any]]
@@ -25,6 +29,8 @@ class ModelRequest:
     max_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     request_id: str | None = None
+    wants_stream: bool = True
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

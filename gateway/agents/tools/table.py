@@ -1,0 +1,155 @@
+"""The tools that can be run here: checks the arguments, keeps the limits, never raises.
+
+Whatever goes wrong with a call becomes a sentence for the model, which may try otherwise. Knows
+neither turns nor the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import structlog
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from gateway.agents.tools.context import ToolContext, ToolResult, ToolRunner
+from gateway.domain.bots import ToolSpec
+from gateway.domain.conversation import ToolCall
+from gateway.errors import ConfigError, ToolError
+
+log = structlog.get_logger(__name__)
+
+ANY_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
+MAX_ARGUMENT_CHARS = 262_144
+MAX_PROBLEM_CHARS = 500
+
+
+class ToolTable:
+    """Tools by name, each with what runs it; a tool without a runner is run by the caller.
+
+    Raises ConfigError when the parameters of a tool are no JSON Schema.
+    """
+
+    def __init__(self, tools: Iterable[tuple[ToolSpec, ToolRunner | None]] = ()) -> None:
+        self._entries = {spec.name: _entry(spec, runner) for spec, runner in tools}
+
+    def spec(self, name: str) -> ToolSpec | None:
+        """The tool of that name, or None."""
+        entry = self._entries.get(name)
+        return entry.spec if entry else None
+
+    def definition(self, name: str) -> Mapping[str, Any] | None:
+        """The tool as a model is offered it, or None; the same object each time."""
+        entry = self._entries.get(name)
+        return entry.definition if entry else None
+
+    def problem(self, call: ToolCall) -> str | None:
+        """What is wrong with a call, as a sentence for the model; None = it may be run."""
+        entry = self._entries.get(call.name)
+        if entry is None or entry.runner is None:
+            return f"There is no tool named {call.name[:64]}."
+        try:
+            _check(call.arguments, entry.validator)
+        except ToolError as error:
+            return error.message
+        return None
+
+    async def run(self, call: ToolCall, *, context: ToolContext) -> ToolResult:
+        """Run a call within the limits of its tool."""
+        entry = self._entries.get(call.name)
+        if entry is None or entry.runner is None:
+            return ToolResult(f"There is no tool named {call.name[:64]}.", is_ok=False)
+        spec = entry.spec
+        try:
+            arguments = _check(call.arguments, entry.validator)
+            async with asyncio.timeout(spec.timeout_s):
+                text = await entry.runner(arguments, context)
+            return ToolResult(_bounded(text, spec.max_bytes))
+        except TimeoutError:
+            log.warning("tool_timed_out", tool=spec.name, timeout_s=spec.timeout_s)
+            return ToolResult(f"The tool did not answer within {spec.timeout_s:g} s.", is_ok=False)
+        except ToolError as error:
+            log.warning("tool_failed", tool=spec.name, code=error.code)
+            return ToolResult(error.message, is_ok=False)
+
+
+def tool_definition(spec: ToolSpec) -> dict[str, Any]:
+    """A tool in the form of the Chat Completions API."""
+    return {
+        "type": "function",
+        "function": {
+            "name": spec.name,
+            "description": spec.description,
+            "parameters": dict(spec.parameters) or dict(ANY_ARGUMENTS),
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    spec: ToolSpec
+    runner: ToolRunner | None
+    definition: Mapping[str, Any]
+    validator: Draft202012Validator
+
+
+def _entry(spec: ToolSpec, runner: ToolRunner | None) -> _Entry:
+    schema = dict(spec.parameters) or dict(ANY_ARGUMENTS)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise ConfigError(
+            f"tools.{spec.name}.parameters is no JSON Schema: {error.message}"
+        ) from error
+    # An empty registry: a schema that refers to another address is never fetched.
+    validator = Draft202012Validator(schema, registry=Registry())
+    return _Entry(spec, runner, tool_definition(spec), validator)
+
+
+def _check(text: str, validator: Draft202012Validator) -> Mapping[str, Any]:
+    """The arguments as the model wrote them, checked; raises ToolError."""
+    arguments = parse_arguments(text)
+    try:
+        error = best_match(validator.iter_errors(arguments))
+    except (RecursionError, Unresolvable) as cause:
+        raise ToolError("The arguments cannot be checked.", code="bad_arguments") from cause
+    if error is not None:
+        place = error.json_path.removeprefix("$").lstrip(".")
+        where = f" at {place}" if place else ""
+        raise ToolError(
+            f"The arguments are not valid{where}: {error.message}"[:MAX_PROBLEM_CHARS],
+            code="bad_arguments",
+        )
+    return arguments
+
+
+def parse_arguments(text: str) -> Mapping[str, Any]:
+    """A model's arguments as an object; no text at all stands for no arguments.
+
+    Raises ToolError when it is not a JSON object.
+    """
+    if len(text) > MAX_ARGUMENT_CHARS:
+        raise ToolError("The arguments are too long.", code="bad_arguments")
+    try:
+        arguments = json.loads(text, parse_constant=_refuse) if text.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise ToolError("The arguments are not valid JSON.", code="bad_arguments") from error
+    if not isinstance(arguments, dict):
+        raise ToolError("The arguments are not a JSON object.", code="bad_arguments")
+    return arguments
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _bounded(text: str, max_bytes: int) -> str:
+    if len(raw := text.encode("utf-8", "replace")) > max_bytes:
+        raise ToolError(f"The result is larger than {max_bytes} bytes.", code="result_too_large")
+    return raw.decode()
