@@ -32,6 +32,9 @@ PAGE_HEADERS: Final = {
 }
 """Headers of every document of this page (Content Security Policy Level 3, Trusted Types)."""
 
+_SHORT_GREETING_CHARS: Final = 48
+"""Up to here a greeting is set as a headline; a longer one reads better in a smaller size."""
+
 _PROMPT: Final = Template(
     '<li><button type="button" class="prompt" data-text="$text"><span>$text</span>'
     '<svg class="icon" aria-hidden="true"><use href="#icon-arrow"/></svg></button></li>'
@@ -64,6 +67,7 @@ class Pages:
             description=escape(bot.description),
             summary=escape(bot.description or f"Chat with {bot.name}"),
             greeting=escape(bot.greeting),
+            greeting_size="is-long" if len(bot.greeting) > _SHORT_GREETING_CHARS else "is-short",
             prompts=prompts,
         )
 

@@ -41,7 +41,7 @@ def test_the_page_introduces_the_bot(bot: Bot) -> None:
     page, _ = documents(bot)
 
     assert "<title>Card Support</title>" in page
-    assert "<h2>What can we do for you?</h2>" in page
+    assert '<h2 class="is-short">What can we do for you?</h2>' in page
     assert "<p>Balances and disputes</p>" in page
     assert '<html lang="en">' in page
 
