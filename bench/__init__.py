@@ -1,0 +1,1 @@
+"""The project's own benchmark: the gateway against yardsticks, in one run, as one table."""
