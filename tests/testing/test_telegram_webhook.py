@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
@@ -91,6 +92,21 @@ async def test_a_failed_delivery_is_tried_again_until_it_succeeds():
 
     assert [attempt.status for attempt in telegram.attempts] == [500, 302, 204]
     assert hook.texts == ["hello"] * 3
+
+
+async def test_the_pauses_between_failed_deliveries_grow():
+    async with (
+        TelegramServer(retry=WebhookRetry(scale=0.03)) as telegram,
+        hooked(telegram) as (hook, _),
+    ):
+        hook.answers = [web.Response(status=500) for _ in range(4)]
+        telegram.post_text(7, 7, "hello")
+        await telegram.wait_until_confirmed()
+
+    times = [attempt.at for attempt in telegram.attempts]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses[0] < 0.06 <= pauses[1]
+    assert (pauses[2] >= 0.12, pauses[3] >= 0.24) == (True, True)
 
 
 async def test_a_retry_after_of_the_webhook_is_obeyed():
