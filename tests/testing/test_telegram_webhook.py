@@ -105,8 +105,8 @@ async def test_the_pauses_between_failed_deliveries_grow():
 
     times = [attempt.at for attempt in telegram.attempts]
     pauses = [later - earlier for earlier, later in pairwise(times)]
-    assert pauses[0] < 0.06 <= pauses[1]
-    assert (pauses[2] >= 0.12, pauses[3] >= 0.24) == (True, True)
+    assert pauses[0] < pauses[1]
+    assert (pauses[1] >= 0.06, pauses[2] >= 0.12, pauses[3] >= 0.24) == (True, True, True)
 
 
 async def test_a_retry_after_of_the_webhook_is_obeyed():
