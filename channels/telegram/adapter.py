@@ -17,13 +17,7 @@ from pydantic import BaseModel
 
 from channels.telegram.bot_api import BotApi, NoAnswer, Refused, Text
 from channels.telegram.door import Door
-from channels.telegram.failures import (
-    DeliveryError,
-    Throttles,
-    connect_error,
-    delivery_error,
-    weaker,
-)
+from channels.telegram.failures import Throttles, connect_error, delivery_error, weaker
 from channels.telegram.parse import Me, Reading
 from channels.telegram.polling import Poller, PollTimes
 from channels.telegram.render import parts
@@ -47,7 +41,7 @@ from gateway.contract import (
     Receipt,
     ReplyTo,
 )
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
+from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -174,21 +168,18 @@ class TelegramChannel(Channel):
     ) -> Receipt:
         """Send one part; what Telegram certainly refused goes out once more without it."""
         line = self._connected_line()
-        message: Text | None = _text_of(address, part)
-        while message is not None:
+        message = _text_of(address, part)
+        while True:
             try:
                 provider_id = await line.api.send(message)
+                break
             except NoAnswer as silence:
                 raise delivery_error(silence) from silence
             except Refused as refusal:
-                message = weaker(message, refusal)
-                if message is None:
-                    raise self._meaning(refusal, address) from refusal
-            else:
-                if message.chat != address.chat:
-                    await line.door.report_move(address.chat, message.chat)
-                return Receipt(provider_id)
-        raise AssertionError("the loop ends by sending or by raising")
+                message = self._weakened(message, refusal)
+        if message.chat != address.chat:
+            await line.door.report_move(address.chat, message.chat)
+        return Receipt(provider_id)
 
     @asynccontextmanager
     async def live(
@@ -241,11 +232,16 @@ class TelegramChannel(Channel):
         )
         await keeper.run()
 
-    def _meaning(self, refusal: Refused, address: Address) -> DeliveryError:
-        if refusal.status != 429:
-            return delivery_error(refusal)
-        now_s = asyncio.get_running_loop().time()
-        return delivery_error(refusal, throttled=self._throttles.scope(address.chat, now_s=now_s))
+    def _weakened(self, message: Text, refusal: Refused) -> Text:
+        """What is worth sending at once after a refusal; raises the delivery's error if nothing."""
+        plainer = weaker(message, refusal)
+        if plainer is not None:
+            return plainer
+        throttled: Scope = "address"
+        if refusal.status == 429:
+            now_s = asyncio.get_running_loop().time()
+            throttled = self._throttles.scope(message.chat, now_s=now_s)
+        raise delivery_error(refusal, throttled=throttled) from refusal
 
 
 def _text_of(address: Address, part: Json) -> Text:

@@ -17,6 +17,7 @@ _PARAGRAPH = re.compile(r"(?=\n[^\S\n]*\n)")
 _LINE = re.compile(r"(?=\n)")
 _SENTENCE = re.compile(r"[.!?…][\"'”’»)\]]*(?=\s)|[。！？]")
 _WORD = re.compile(r"(?<=\S)(?=\s)")
+_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
 _GAP = re.compile(r"(?:[^\S\n]*\n)+|[^\S\n]*")
 """White space between pieces: whole blank lines, so that a code line keeps its indentation."""
 
@@ -70,14 +71,14 @@ def pieces(
     """
     offsets = unit_offsets(text)
     inside = _insides(offsets, limit, atoms=atoms, blocks=blocks)
-    start = _after_gap(text, 0)
+    start = _end_of(_BLANK_LINES, text, 0)
     while start < len(text):
         fits = bisect_right(offsets, offsets[start] + limit) - 1
         end = len(text) if fits >= len(text) else _best_cut(text, start, fits, inside=inside)
         trimmed = start + len(text[start:end].rstrip())
         if trimmed > start:
             yield start, trimmed
-        start = _after_gap(text, end)
+        start = _end_of(_GAP, text, end)
 
 
 def _insides(
@@ -114,9 +115,9 @@ def _hard_cut(text: str, start: int, fits: int, *, inside: bytearray) -> int:
     return max(fits, start + 1)
 
 
-def _after_gap(text: str, index: int) -> int:
-    gap = _GAP.match(text, index)
-    return gap.end() if gap else index
+def _end_of(gap: re.Pattern[str], text: str, index: int) -> int:
+    found = gap.match(text, index)
+    return found.end() if found else index
 
 
 def joined(text: str, index: int) -> bool:

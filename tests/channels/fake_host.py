@@ -1,0 +1,79 @@
+"""A gateway that keeps everything in lists, and fails when it is told to."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.contract import HealthState, Inbound, Json
+from gateway.errors import StoreError
+from gateway.testing.loopback import Changes
+
+
+class FakeHost:
+    """What a channel sees of the gateway; `failures` are raised by the next calls of accept."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Inbound]] = []
+        self.cursors: dict[str, str] = {}
+        self.notes: dict[str, Json] = {}
+        self.states: list[tuple[HealthState, str | None]] = []
+        self.failures: list[Exception] = []
+        self.refused = 0
+        self.unreadable_cursors = 0
+        self.poison: Callable[[Inbound], bool] = lambda _: False
+        self._changes = Changes()
+
+    @property
+    def inbound(self) -> list[Any]:
+        """Everything accepted so far, in order."""
+        return [event for batch in self.batches for event in batch]
+
+    @property
+    def texts(self) -> list[str]:
+        return [event.text for event in self.inbound]
+
+    async def accept(
+        self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
+    ) -> None:
+        try:
+            if self.failures:
+                self.refused += 1
+                raise self.failures.pop(0)
+            if any(self.poison(event) for event in batch):
+                raise ValueError("this one cannot be stored")
+            self.batches.append(list(batch))
+            if cursor is not None:
+                self.cursors[cursor[0]] = cursor[1]
+        finally:
+            self._changes.tell()
+
+    async def cursor(self, name: str) -> str | None:
+        if self.unreadable_cursors:
+            self.unreadable_cursors -= 1
+            raise StoreError("the store is not ready")
+        return self.cursors.get(name)
+
+    async def note(self, key: str) -> Json | None:
+        return self.notes.get(key)
+
+    async def keep_note(self, key: str, value: Json | None) -> None:
+        if value is None:
+            self.notes.pop(key, None)
+        else:
+            self.notes[key] = value
+
+    def health(self, state: HealthState, *, reason: str | None = None) -> None:
+        self.states.append((state, reason))
+        self._changes.tell()
+
+    async def until(self, fact: Callable[[], bool], timeout_s: float = 5.0) -> None:
+        """Wait until something is true; looked at after every accept and every state."""
+        await self._changes.until(
+            fact,
+            timeout_s=timeout_s,
+            otherwise=lambda: f"{self.inbound} {self.states} {self.refused}",
+        )
+
+    async def until_state(self, state: HealthState, words: str = "") -> None:
+        await self.until(
+            lambda: any(s == state and words in (reason or "") for s, reason in self.states)
+        )

@@ -1,0 +1,280 @@
+"""Long polling over real sockets: nothing is confirmed before it is stored, and nothing spins."""
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from gateway.contract import InboundMessage, Reachability, Unreadable
+from gateway.errors import StoreError, Unavailable
+from gateway.testing import TelegramServer
+from gateway.testing import telegram_faults as faults
+from tests.channels.fake_host import FakeHost
+from tests.channels.telegram.running import QUICK_POLLS, channel_for, connected, polling
+
+
+async def test_an_update_reaches_the_gateway_with_the_next_offset_as_cursor():
+    async with polling() as running:
+        update = running.telegram.post_text(7, 7, "hello")
+        await running.host.until(lambda: len(running.host.inbound) == 1)
+
+    [event] = running.host.inbound
+    assert event.text == "hello"
+    assert event.external_id == str(update["update_id"])
+    assert running.host.cursors == {f"updates:{event.account}": str(update["update_id"] + 1)}
+
+
+async def test_the_account_is_the_bots_own_id():
+    async with polling() as running:
+        running.telegram.post_text(7, 7, "hello")
+        await running.host.until(lambda: len(running.host.inbound) == 1)
+
+        assert running.host.inbound[0].account == str(running.telegram.bot.id)
+
+
+async def test_an_update_is_confirmed_only_after_it_was_stored():
+    async with polling() as running:
+        running.host.failures = [Unavailable("busy", retry_after_s=1)] * 3
+        update = running.telegram.post_text(7, 7, "hello")
+        await running.host.until(lambda: running.host.refused == 3)
+
+        assert running.telegram.pending == [update]
+        await running.telegram.wait_until_confirmed()
+
+    assert running.host.texts == ["hello"]
+
+
+@pytest.mark.parametrize(
+    "failure", [StoreError("disk full", code="store_full"), RuntimeError("a bug")]
+)
+async def test_whatever_accept_raises_the_update_comes_again(failure):
+    async with polling() as running:
+        running.host.failures = [failure, failure, failure]
+        running.telegram.post_text(7, 7, "hello")
+        await running.telegram.wait_until_confirmed()
+
+        assert "hello" in running.host.texts
+
+
+async def test_an_update_that_cannot_be_stored_is_kept_raw_and_holds_up_nothing():
+    async with polling() as running:
+        running.host.poison = lambda event: getattr(event, "text", "") == "poison"
+        for text in ("before", "poison", "after"):
+            running.telegram.post_text(7, 7, text)
+        await running.telegram.wait_until_confirmed()
+
+    kept = [event for event in running.host.inbound if isinstance(event, Unreadable)]
+    assert [b"poison" in event.raw for event in kept] == [True]
+    assert {e.text for e in running.host.inbound if isinstance(e, InboundMessage)} == {
+        "before",
+        "after",
+    }
+
+
+async def test_a_restart_goes_on_where_the_last_batch_was_stored():
+    async with TelegramServer() as telegram:
+        host, channel = FakeHost(), channel_for(telegram)
+        for count, text in enumerate(["one", "two", "three"], start=1):
+            async with channel.connected(host), channel.receiving():
+                telegram.post_text(7, 7, text)
+                await host.until(partial(has_heard, host, count))
+
+    assert host.texts == ["one", "two", "three"]
+
+
+def has_heard(host: FakeHost, count: int) -> bool:
+    return len(host.inbound) >= count
+
+
+async def test_leaving_does_not_confirm_what_was_not_stored():
+    async with TelegramServer() as telegram:
+        host, channel = FakeHost(), channel_for(telegram)
+        async with channel.connected(host), channel.receiving():
+            host.failures = [Unavailable("busy", retry_after_s=1)] * 1000
+            telegram.post_text(7, 7, "hello")
+            await host.until(lambda: host.refused > 0)
+
+        assert [update["message"]["text"] for update in telegram.pending] == ["hello"]
+
+
+async def test_leaving_ends_a_waiting_poll_at_once():
+    async with connected() as running:
+        async with running.channel.receiving():
+            await running.telegram.wait_for_calls("getUpdates")
+            left_at = asyncio.get_running_loop().time()
+
+        assert asyncio.get_running_loop().time() - left_at < 0.5
+
+
+async def test_the_kinds_we_handle_are_named_with_every_poll():
+    async with polling() as running:
+        [call] = await running.telegram.wait_for_calls("getUpdates")
+
+    assert call.params["allowed_updates"] == [
+        "message",
+        "edited_message",
+        "callback_query",
+        "my_chat_member",
+    ]
+
+
+async def test_lower_update_ids_after_a_quiet_week_are_taken():
+    async with polling() as running:
+        running.telegram.post_text(7, 7, "before")
+        await running.telegram.wait_until_confirmed()
+        running.telegram.skip_update_ids(5)
+        running.telegram.post_text(7, 7, "after")
+        await running.host.until(lambda: "after" in running.host.texts)
+
+    assert list(running.host.cursors.values()) == ["6"]
+
+
+async def test_a_rival_poller_shows_in_health_and_passes():
+    async with polling() as running:
+        running.telegram.fail("getUpdates", faults.other_poller(), times=3)
+        running.telegram.post_text(7, 7, "hello")
+        await running.host.until_state("degraded", "another instance is polling")
+        await running.host.until(lambda: running.host.states[-1][0] == "connected")
+
+    assert running.host.texts[-1] == "hello"
+
+
+async def test_an_active_webhook_is_removed_once_and_keeps_what_waits():
+    async with TelegramServer() as telegram:
+        host, channel = FakeHost(), channel_for(telegram)
+        telegram.fail("getUpdates", faults.webhook_active())
+        telegram.post_text(7, 7, "hello")
+        async with channel.connected(host), channel.receiving():
+            await host.until(lambda: host.texts == ["hello"])
+
+        [call] = telegram.calls_of("deleteWebhook")
+        assert not call.params.get("drop_pending_updates")
+
+
+async def test_a_webhook_that_comes_back_is_left_alone_and_shows_in_health():
+    async with polling() as running:
+        running.telegram.fail("getUpdates", faults.webhook_active(), times=4)
+        await running.host.until_state("degraded", "webhook")
+
+        assert len(running.telegram.calls_of("deleteWebhook")) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [faults.unauthorized(), faults.ApiError(404, "Not Found")], ids=["401", "404"]
+)
+async def test_a_revoked_token_stops_the_loop_and_nothing_else(refusal):
+    async with polling() as running:
+        running.telegram.fail("getUpdates", refusal, times=None)
+        await running.host.until_state("stopped", "refuses the token")
+        polls = len(running.telegram.calls_of("getUpdates"))
+        sent = await running.send("still here")
+
+        assert sent
+        assert len(running.telegram.calls_of("getUpdates")) == polls
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.HtmlError(),
+        faults.Drop(accepted=False),
+        faults.flood(1),
+        faults.ApiError(500, "Internal Server Error"),
+    ],
+)
+async def test_troubles_of_the_platform_show_in_health_and_pass(fault):
+    async with polling() as running:
+        running.telegram.fail("getUpdates", fault, times=2 if fault != faults.flood(1) else 1)
+        await running.host.until_state("degraded")
+        running.telegram.post_text(7, 7, "hello")
+        await running.host.until(lambda: "hello" in running.host.texts)
+
+        assert running.host.states[-1] == ("connected", None)
+
+
+async def test_an_answer_that_is_no_list_is_survived():
+    async with polling() as running:
+        running.telegram.fail("getUpdates", faults.HtmlError(status=200, body="<html>"), times=1)
+        running.telegram.post_text(7, 7, "hello")
+        await running.host.until(lambda: "hello" in running.host.texts)
+
+
+async def test_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatch):
+    monkeypatch.setattr("channels.telegram.bot_api.POLL_MARGIN_S", 0.01)
+    async with connected() as running:
+        running.channel.poll_times = replace(QUICK_POLLS, wait_s=0.01)
+        running.telegram.fail("getUpdates", faults.Hang(), times=4)
+        async with running.channel.receiving():
+            await running.host.until_state("degraded", "ReadTimeout")
+            await running.telegram.wait_for_calls("getUpdates", 5)
+
+
+async def test_a_webhook_that_cannot_be_removed_now_is_removed_later():
+    async with polling() as running:
+        running.telegram.fail("deleteWebhook", faults.HtmlError())
+        running.telegram.fail("getUpdates", faults.webhook_active(), times=2)
+        await running.telegram.wait_for_calls("deleteWebhook", 2)
+        await running.host.until_state("degraded", "could not be removed")
+
+
+async def test_a_store_that_cannot_be_read_yet_is_waited_for():
+    async with connected() as running:
+        running.host.unreadable_cursors = 2
+        running.telegram.post_text(7, 7, "hello")
+        async with running.channel.receiving():
+            await running.host.until(lambda: running.host.texts == ["hello"])
+
+
+async def test_empty_answers_that_come_at_once_are_not_asked_for_without_pause():
+    async with connected() as running:
+        running.channel.poll_times = replace(QUICK_POLLS, wait_s=0, idle_s=0.2)
+        async with running.channel.receiving():
+            first, second = (await running.telegram.wait_for_calls("getUpdates", 2))[:2]
+
+    assert second.at - first.at >= 0.19
+
+
+async def test_ignored_updates_are_confirmed_too():
+    async with polling() as running:
+        running.telegram.post_photo(7, 7)
+        await running.telegram.wait_until_confirmed()
+
+        assert running.host.inbound == []
+        assert running.host.batches == [[]]
+
+
+async def test_a_pressed_button_is_answered_after_it_was_stored():
+    async with polling() as running:
+        await running.send("choose")
+        running.host.failures = [Unavailable("busy", retry_after_s=1)]
+        running.telegram.press(running.telegram.sent()[0], 7, "yes")
+        await running.telegram.wait_for_calls("answerCallbackQuery")
+
+        [pressed] = running.host.inbound
+        assert (pressed.value, pressed.address.chat) == ("yes", "7")
+
+
+async def test_a_press_that_is_too_old_to_be_answered_is_stored_all_the_same():
+    async with polling() as running:
+        running.telegram.fail(
+            "answerCallbackQuery", faults.ApiError(400, "Bad Request: query is too old"), times=None
+        )
+        await running.send("choose")
+        running.telegram.press(running.telegram.sent()[0], 7, "yes")
+        await running.telegram.wait_for_calls("answerCallbackQuery")
+        running.telegram.post_text(7, 7, "next")
+        await running.host.until(lambda: len(running.host.inbound) == 2)
+
+
+async def test_blocking_and_unblocking_changes_who_can_be_reached():
+    async with polling() as running:
+        running.telegram.block(7)
+        running.telegram.unblock(7)
+        await running.host.until(lambda: len(running.host.inbound) == 2)
+
+    assert [
+        (event.address.chat, event.is_reachable)
+        for event in running.host.inbound
+        if isinstance(event, Reachability)
+    ] == [("7", False), ("7", True)]
