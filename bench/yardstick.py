@@ -38,7 +38,7 @@ class GroupCommit:
         self._queue: queue.SimpleQueue[tuple[Operation, asyncio.Future[Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._work, daemon=True).start()
 
-    async def run(self, operation: Operation) -> Any:
+    async def run(self, operation: Operation) -> Any:  # noqa: ANN401 - what the operation gives
         future = self._loop.create_future()
         self._queue.put((operation, future))
         return await future
