@@ -29,7 +29,7 @@ class Say:
     """A reply of an agent; `parts` are streamed one by one, gates may stand between them."""
 
     agent: str
-    parts: Sequence[str | Gate | Drop | Restart]
+    parts: Sequence[str | Gate | Drop | Restart | Crash]
     visibility: str = "external"
 
 
@@ -44,6 +44,11 @@ class Emit:
 @dataclass(frozen=True, slots=True)
 class Restart:
     """The text of this reply so far is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The turn starts over from nothing, as after a kill: what was shown of this reply is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +275,8 @@ class FakeGateway:
             playing.result()
         if not turn.is_over:
             end = "turn.completed" if playing in done else "turn.cancelled"
-            await turn.add(end, {"turn": {"id": turn.id}})
+            stored = [m for m in self.sessions[session_id] if m["turn_id"] == turn.id]
+            await turn.add(end, {"turn": {"id": turn.id, "messages": stored}})
 
     async def _play_steps(self, turn: FakeTurn, session_id: str, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -302,6 +308,11 @@ class FakeGateway:
                 case Restart():
                     text = ""
                     await turn.add("message.restarted", {"message_id": draft["id"]})
+                case Crash():
+                    text = ""
+                    draft["id"] = f"msg_{next(self._numbers)}"
+                    await turn.add("turn.in_progress", {"turn": {"id": turn.id}})
+                    await turn.add("message.created", {"message": {**draft, "content": []}})
                 case Gate():
                     await part.passed()
                 case Drop():

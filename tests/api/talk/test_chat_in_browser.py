@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.api.talk.browser import watched_page
 from tests.api.talk.chat_page import ChatPage
-from tests.api.talk.fake_gateway import Drop, Emit, FakeGateway, Gate, Restart, Say
+from tests.api.talk.fake_gateway import Crash, Drop, Emit, FakeGateway, Gate, Restart, Say
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -153,6 +153,39 @@ async def test_text_taken_back_is_replaced(chat: ChatPage, gateway: FakeGateway)
 
     await chat.shows("Right answer")
     await chat.shows_not("Wrong start")
+
+
+async def test_a_turn_that_starts_over_leaves_nothing_of_its_first_try(
+    chat: ChatPage, gateway: FakeGateway
+) -> None:
+    gate = Gate()
+    gateway.script = lambda _: [Say("Desk", ["First try", gate, Drop(), Crash(), "Second try"])]
+
+    await chat.say("Hello")
+    await chat.shows("First try")
+    gate.open()
+
+    await chat.shows("Second try")
+    await chat.shows_not("First try")
+    await expect(chat.messages).to_have_count(2)
+
+
+async def test_a_reply_that_was_not_stored_is_taken_back(
+    chat: ChatPage, gateway: FakeGateway
+) -> None:
+    lost = {"id": "msg_lost", "role": "assistant", "agent": "Desk", "visibility": "external"}
+    said = {**lost, "content": [{"type": "text", "text": "Never stored"}]}
+    gateway.script = lambda _: [
+        Emit("message.created", {"message": lost}),
+        Emit("message.completed", {"message": said}),
+        Say("Desk", ["Stored"]),
+    ]
+
+    await chat.say("Hello")
+    await chat.is_idle()
+
+    await chat.shows("Stored")
+    await chat.shows_not("Never stored")
 
 
 async def test_markup_in_a_reply_stays_text(chat: ChatPage, gateway: FakeGateway) -> None:

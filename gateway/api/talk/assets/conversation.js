@@ -12,6 +12,7 @@ export class Conversation {
   #leave = new AbortController();
   #turnId = null;
   #wantsStop = false;
+  #told = new Set();
   #cursor = null;
 
   /**
@@ -125,6 +126,7 @@ export class Conversation {
     const { signal } = this.#leave;
     this.#turnId = pending.turnId;
     this.#wantsStop = false;
+    this.#told.clear();
     composer.busy = true;
     log.wait();
     try {
@@ -160,8 +162,13 @@ export class Conversation {
   #show({ type, data }, pending) {
     const { log } = this.#parts;
     switch (type) {
+      case "turn.created":
+      case "turn.in_progress":
+        log.takeBack();
+        log.wait();
+        break;
       case "message.created":
-        if (isSpoken(data.message)) log.reply(data.message);
+        if (isSpoken(data.message)) this.#reply(data.message);
         break;
       case "message.delta":
         log.find(data.message_id)?.append(data.text);
@@ -183,6 +190,9 @@ export class Conversation {
         log.handOff(data.to);
         log.wait();
         break;
+      case "turn.completed":
+        this.#reconcile(data.turn.messages);
+        break;
       case "turn.cancelled":
       case "turn.incomplete":
         log.breakOff("Stopped");
@@ -199,7 +209,22 @@ export class Conversation {
     const text = textOf(message);
     if (!isSpoken(message) || !text) return;
     const at = message.created_at ? new Date(message.created_at) : new Date();
-    this.#parts.log.reply(message, at).finish(text, at);
+    this.#reply(message, at).finish(text, at);
+  }
+
+  #reply(message, at) {
+    this.#told.add(message.id);
+    return this.#parts.log.reply(message, at);
+  }
+
+  /** The turn as it was stored is the truth: shows what was missed, takes back what came to nothing. */
+  #reconcile(messages) {
+    if (!Array.isArray(messages)) return;
+    const stored = new Set(messages.map((message) => message.id));
+    for (const id of this.#told) {
+      if (!stored.has(id)) this.#parts.log.remove(id);
+    }
+    for (const message of messages) this.#completed(message);
   }
 
   /** The turn ended badly: the same words can be sent as a new message. */

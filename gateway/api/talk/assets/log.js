@@ -143,13 +143,23 @@ export class Log {
   /** Ends every reply that is still being written. @param {string} note */
   breakOff(note) {
     for (const [id, reply] of this.#replies) {
-      if (reply.isFinal) continue;
-      if (!reply.isEmpty) reply.breakOff(note);
-      else {
-        reply.element.remove();
-        this.#replies.delete(id);
-      }
+      if (reply.isEmpty) this.remove(id);
+      else if (!reply.isFinal) reply.breakOff(note);
     }
+  }
+
+  /** Takes back every reply that is still being written: the turn is tried once more from its start. */
+  takeBack() {
+    for (const [id, reply] of this.#replies) {
+      if (!reply.isFinal) this.remove(id);
+    }
+  }
+
+  /** Takes a reply off the screen. @param {string} id */
+  remove(id) {
+    this.#replies.get(id)?.element.remove();
+    this.#replies.delete(id);
+    this.#speaker = null;
   }
 
   /** Another agent takes over: a line across the conversation. */
