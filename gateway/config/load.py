@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -102,6 +102,8 @@ def _parse(text: str, path: Path) -> dict[str, object]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax_problem(str(error), text, path)) from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: tables or arrays stand too deep in each other") from error
 
 
 def _syntax_problem(message: str, text: str, path: Path) -> str:
@@ -125,8 +127,8 @@ def _unused_models(tree: Mapping[str, object]) -> frozenset[str]:
         model = models.get(name)
         if name not in used and isinstance(model, dict):
             used.add(name)
-            fallback = model.get("fallback")
-            waiting += [n for n in fallback if isinstance(n, str)] if fallback else []
+            fallback = _elements(model.get("fallback"))
+            waiting += [other for other in fallback if isinstance(other, str)]
     return frozenset(models) - used
 
 
@@ -139,8 +141,11 @@ def _models_named(tree: Mapping[str, object]) -> Iterator[str]:
 
 
 def _tables(value: object) -> Iterator[Mapping[str, object]]:
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict))
+    return (item for item in _elements(value) if isinstance(item, dict))
+
+
+def _elements(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _judge_missing(
@@ -150,11 +155,11 @@ def _judge_missing(
     notes = []
     off = {
         ("channels", index)
-        for index, channel in enumerate(_tables(resolved.tree.get("channels")))
-        if channel.get("enabled") is False
+        for index, channel in enumerate(_elements(resolved.tree.get("channels")))
+        if isinstance(channel, dict) and channel.get("enabled") is False
     }
     for path, message in resolved.missing.items():
-        if path[0] == "models" and path[1] in unused:
+        if path[0] == "models" and path[1:2] and path[1] in unused:
             notes.append(f"{report.place(path)}: {dotted(path)}: not in use; {message}")
         elif path[:2] not in off:
             report.add(path, message)

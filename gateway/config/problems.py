@@ -28,17 +28,29 @@ class Report:
         self.file = file
         self._lines = lines
         self._muted: set[KeyPath] = set()
+        self.said = 0
+        """How often something was added, muted or not."""
         self._found: dict[tuple[int, str], None] = {}
 
     def add(self, path: KeyPath, message: str) -> None:
         """Note a problem of the value at that path; the same one twice counts once."""
-        if any(path[: len(muted)] == muted for muted in self._muted):
+        self.said += 1
+        if self.is_muted(path):
             return
         self._found[self.line(path), f"{dotted(path)}: {message}"] = None
 
     def mute(self, path: KeyPath) -> None:
         """Ignore what is said from now on about this path and what lies below it."""
         self._muted.add(path)
+
+    def is_muted(self, path: KeyPath) -> bool:
+        """Whether nothing is heard about this path."""
+        return any(path[: len(muted)] == muted for muted in self._muted)
+
+    def names_muted_in(self, table: str) -> frozenset[str]:
+        """Names of that table's entries whose own problem is told already."""
+        found = (path[1] for path in self._muted if path[0] == table and len(path) == 2)
+        return frozenset(name for name in found if isinstance(name, str))
 
     def unmute(self) -> None:
         """Hear everything again."""

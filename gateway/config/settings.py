@@ -30,6 +30,7 @@ from gateway.config.fields import (
     split_listen,
 )
 
+SECRET_CHARS = 32
 SQLITE_SCHEME = "sqlite:"
 RESERVED_PROJECT_IDS = frozenset(
     {
@@ -49,6 +50,12 @@ RESERVED_PROJECT_IDS = frozenset(
 """Words that stand where a project id stands in the paths of some surface."""
 
 
+def _long_secret(secret: SecretStr) -> SecretStr:
+    if len(secret) < SECRET_CHARS:
+        raise ValueError(f"must have at least {SECRET_CHARS} characters; openssl rand -hex 32")
+    return secret
+
+
 class ServerSettings(BaseModel):
     """`[server]`: where it listens and how it stops."""
 
@@ -59,7 +66,7 @@ class ServerSettings(BaseModel):
     public_url: HttpUrl | None = None
     trusted_proxies: tuple[Network, ...] = ()
     cors_origins: tuple[Origin, ...] = ()
-    secret: Annotated[SecretStr, Field(min_length=32)] | None = None
+    secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
     drain_s: Amount = 90
 
     @property

@@ -20,6 +20,7 @@ from gateway.config.problems import Report, is_typo, nearest_key
 Model = TypeVar("Model", bound=BaseModel)
 
 _SENTENCES = {
+    "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "dict_type": "must be a table",
     "finite_number": "must be a finite number",
@@ -31,12 +32,14 @@ _SENTENCES = {
     "list_type": "must be an array",
     "missing": "is missing and has no default",
     "model_type": "must be a table",
+    "string_pattern_mismatch": "must have the form {pattern}",
     "string_too_long": "must have at most {max_length} characters",
-    "string_too_short": "must have at least {min_length} characters",
+    "string_too_short": "must not be empty",
     "string_type": 'must be text in quotes, or "env:NAME", "file:PATH", "cred:NAME"',
     "too_short": "needs at least {min_length}",
     "tuple_type": "must be an array",
     "uuid_parsing": "must be a UUID",
+    "uuid_type": "must be a UUID",
 }
 """Our words for pydantic's error types; what is not here keeps pydantic's sentence."""
 
@@ -102,13 +105,13 @@ def _deepest(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _as_json(table: Mapping[str, object]) -> str:
-    return json.dumps(table, default=_time_as_text)
+    return json.dumps(table, default=_misfit)
 
 
-def _time_as_text(value: object) -> str:
-    """TOML has dates and times, JSON has none and no setting is one: they go on as text."""
+def _misfit(value: object) -> object:
+    """What no setting takes, for a date or a time: JSON has none, and no setting is one."""
     if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
+        return [[]]
     raise TypeError(type(value).__name__)
 
 
@@ -145,7 +148,8 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], more_keys: Collectio
 def _not_one_of(expected: str) -> str:
     if expected == "False":
         return "is not served by this version; set it to false or leave it out"
-    return f"must be one of {expected}".replace("'", '"')
+    choice = "must be one of" if " or " in expected else "must be"
+    return f"{choice} {expected}".replace("'", '"')
 
 
 def _unknown_key(key: str, known: Collection[str], *, root: type[BaseModel]) -> str:

@@ -21,7 +21,7 @@ RULE = "[[models.demo.rules]]\n{}\n"
         (BOT.replace("model =", 'project = "x"\nmodel ='), "7: bots.project: there is no"),
         (BOT + '[[bots.agents]]\nname = "Desk"', '12: bots.agents.name: "Desk" is taken already,'),
         (BOT + 'kind = "post_process"', "11: bots.agents.kind: the start"),
-        (BOT + SECOND, '5: bots: project "default" has several bots and no default'),
+        (BOT + SECOND, '5: bots: project "default" has several bots; set default'),
         (BOT + SECOND.replace("sales", "support"), '12: bots.slug: "support" is taken already'),
         (BOT + CHANNEL.replace("support", "suport"), '14: channels.bot: there is no bot "suport"'),
         (BOT + CHANNEL.replace("tg", "api"), "12: channels.name: every project"),
@@ -46,6 +46,22 @@ def test_a_contradiction_is_told_where_it_stands(
     config_file: ConfigFile, text: str, problem: str
 ) -> None:
     assert any(found.startswith(problem) for found in config_file.problems(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (BOT.replace('model = "demo"', "model = 3"), ["bots.model"]),
+        (BOT.replace('model = "demo"', 'model = "env:NONE"'), ["bots.model"]),
+        (BOT + 'tools = ["t"]\n' + TOOL + "parameters = {}\n", ["tools.t"]),
+        (BOT + 'handoffs = ["env:NONE"]\n', ["bots.agents.handoffs"]),
+        (BOT.replace('"scripted"', '"scripted"\nmodel = "m"'), ["models.demo"]),
+    ],
+)
+def test_one_mistake_is_one_problem_and_not_those_that_follow_from_it(
+    config_file: ConfigFile, text: str, keys: list[str]
+) -> None:
+    assert [problem.split(": ")[1] for problem in config_file.problems(text)] == keys
 
 
 def test_two_default_bots_of_a_project_are_both_named(config_file: ConfigFile) -> None:

@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.config.load import load
 from gateway.demo import get_outstanding_balance
+from gateway.errors import ConfigError
 from gateway.registry import Registry
+from tests.config.conftest import ConfigFile
 
 EXAMPLE = Path(__file__).parent.parent.parent / "config.example.toml"
 REGISTRY = Registry()
@@ -92,3 +96,34 @@ def test_two_variables_put_the_demo_on_a_real_model(
 def test_the_tool_of_the_demo_answers_from_its_table() -> None:
     assert get_outstanding_balance(card="7730")["balance"] == "$212.07"
     assert "9016" in get_outstanding_balance(card="1234")["error"]
+
+
+SET = everything_set(EXAMPLE.read_text()).splitlines()
+LINES_WITH_A_VALUE = [number for number, line in enumerate(SET) if re.match(r'\w+ = (?!""")', line)]
+WRONG_VALUES = [
+    *("3", "-1", "1e400", "nan", "true", '""', '"x"', '"env:"', '"env:NOT_SET"', "[]", "[[]]"),
+    *("[3]", "{}", "{ a = 1 }", '["env:NOT_SET"]', "1979-05-27", "07:32:00", '"file:/nowhere"'),
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(number=st.sampled_from(LINES_WITH_A_VALUE), value=st.sampled_from(WRONG_VALUES))
+def test_a_wrong_value_anywhere_is_refused_in_words_or_means_something(
+    config_file: ConfigFile, number: int, value: str
+) -> None:
+    key = SET[number].partition(" = ")[0]
+    text = "\n".join([*SET[:number], f"{key} = {value}", *SET[number + 1 :]])
+
+    try:
+        config = config_file.read(
+            text, settings_model_of=REGISTRY.settings_model, environment=VARIABLES
+        )
+    except ConfigError as error:
+        problems = error.problems
+    else:
+        problems = ()
+        assert config.bots()
+        assert REGISTRY.bind(config.channels(), public_url=config.settings.server.shown_url)
+
+    for problem in problems:
+        assert re.match(rf"{config_file.path}:\d+: [\w.]+: ", problem), problem

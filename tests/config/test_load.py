@@ -86,6 +86,10 @@ def test_toml_that_breaks_off_is_told_with_its_last_line(config_file: ConfigFile
             "[log]\nlevel = 1979-05-27",
             '2: log.level: must be one of "debug", "info", "warning" or "error"',
         ),
+        (
+            "[[workspaces]]\nid = 'a'\nname = 1979-05-27",
+            '3: workspaces.name: must be text in quotes, or "env:NAME", "file:PATH", "cred:NAME"',
+        ),
         ("[log]\ncontent = 1", "2: log.content: must be true or false"),
         ("[limits]\nturns = 0", "2: limits.turns: must be at least 1"),
         ("[limits]\nturns = 1.5", "2: limits.turns: must be a whole number"),
@@ -122,6 +126,12 @@ def test_a_mistake_is_told_with_line_key_and_remedy(
     config_file: ConfigFile, text: str, problem: str
 ) -> None:
     assert config_file.problems(text) == [problem]
+
+
+def test_tables_too_deep_in_each_other_are_refused(config_file: ConfigFile) -> None:
+    (problem,) = config_file.problems("a = " + "[" * 5000)
+
+    assert "too deep" in problem
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(config_file: ConfigFile) -> None:
