@@ -149,15 +149,15 @@ class TelegramChannel(Channel):
 
     @asynccontextmanager
     async def receiving(self) -> AsyncIterator[None]:
-        """Able to hear while inside; leaving stops at once and confirms nothing."""
+        """Able to hear while inside; leaving stops at once and confirms nothing.
+
+        An error nobody expected ends the block, so that the gateway connects anew.
+        """
         line = self._connected_line()
-        listener = asyncio.create_task(self._listen(line), name=f"{self.name} receiving")
-        listener.add_done_callback(lambda task: _tell_end(task, line.host))
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            listener = tasks.create_task(self._listen(line), name=f"{self.name} receiving")
             yield
-        finally:
             listener.cancel()
-            await asyncio.wait([listener])
 
     def render(self, message: OutboundMessage) -> list[Json]:
         """Parts of at most 4096 UTF-16 units with their formatting beside them."""
@@ -246,13 +246,12 @@ class TelegramChannel(Channel):
 
 def _text_of(address: Address, part: Json) -> Text:
     """A stored part as one message to send."""
-    reply_to = part.get("reply_to")
     return Text(
         chat=address.chat,
         text=part["text"],
         entities=part.get("entities", ()),
         thread=_number(address.thread),
-        reply_to=_number(reply_to),
+        reply_to=_number(part.get("reply_to")),
     )
 
 
@@ -263,10 +262,3 @@ def _number(text: str | None) -> int | None:
     if not text.isdecimal():
         raise DeliveryRefused("the address has a thread or message id that Telegram never gave")
     return int(text)
-
-
-def _tell_end(task: asyncio.Task[None], host: ChannelHost) -> None:
-    """A listener that ends by an error of ours must show: a deaf bot looks like a quiet one."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("telegram_listener_failed", exc_info=error)
-        host.health("stopped", reason=f"the listener failed ({type(error).__name__})")

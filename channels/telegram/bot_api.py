@@ -10,8 +10,8 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -39,6 +39,9 @@ SENDS_AT_ONCE: Final = 20
 """The library's HTTP pool loses three quarters of its throughput when it is flooded."""
 
 SIGNALS_AT_ONCE: Final = 4
+
+SLOT_WITHIN_S: Final = 15.0
+"""How long a message may wait for its turn; then it was certainly not sent."""
 
 _NEVER_WRITTEN: Final = (
     httpx.ConnectError,
@@ -178,7 +181,7 @@ class BotApi:
         reply = None
         if message.reply_to is not None:
             reply = ReplyParameters(message.reply_to, allow_sending_without_reply=True)
-        async with self._sends:
+        async with self._slot():
             with self._translated():
                 sent = await self._bot.send_message(
                     message.chat,
@@ -225,6 +228,18 @@ class BotApi:
         """Have updates wait for polling; what waits is kept."""
         with self._translated():
             await self._bot.delete_webhook(drop_pending_updates=False)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(SLOT_WITHIN_S):
+                await self._sends.acquire()
+        except TimeoutError:
+            raise NoAnswer("too many messages are being sent", was_written=False) from None
+        try:
+            yield
+        finally:
+            self._sends.release()
 
     async def _raise_refusal(self, response: httpx.Response) -> None:
         if not response.is_success:

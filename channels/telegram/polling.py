@@ -15,7 +15,6 @@ import structlog
 from channels.telegram.bot_api import BotApi, NoAnswer, Refused
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
-from channels.telegram.health import HealthTeller
 from channels.telegram.parse import update_id
 from gateway.contract import ChannelHost
 from gateway.errors import GatewayError
@@ -57,7 +56,6 @@ class Poller:
         self._host = host
         self._cursor = f"updates:{account}"
         self._times = times
-        self._health = HealthTeller(host)
         self._failures = 0
         self._removed_webhook = False
 
@@ -69,7 +67,7 @@ class Poller:
                 offset = await self._poll(offset)
             except Refused as refusal:
                 if refusal.status in TOKEN_REFUSED:
-                    self._health.tell("stopped", f"Telegram refuses the token ({refusal})")
+                    self._host.health("stopped", reason=f"Telegram refuses the token ({refusal})")
                     return
                 await self._after_refusal(refusal)
             except NoAnswer as silence:
@@ -95,7 +93,7 @@ class Poller:
         began_at = clock.time()
         updates = await self._api.updates(offset, wait_s=self._times.wait_s)
         self._failures = 0
-        self._health.tell("connected")
+        self._host.health("connected")
         following = _next_offset(updates, offset)
         if following != offset:
             await self._door.take(updates, cursor=(self._cursor, str(following)))
@@ -107,7 +105,7 @@ class Poller:
         if refusal.status == 409:
             await self._after_conflict(refusal)
             return
-        self._health.tell("degraded", f"Telegram refuses to give updates ({refusal})")
+        self._host.health("degraded", reason=f"Telegram refuses to give updates ({refusal})")
         await asyncio.sleep(refusal.retry_after_s or self._pause(self._times.first_pause_s))
 
     async def _after_conflict(self, refusal: Refused) -> None:
@@ -117,7 +115,7 @@ class Poller:
             await self._remove_webhook()
             return
         is_webhook = refusal.says("webhook")
-        self._health.tell("degraded", _RIVAL_WEBHOOK if is_webhook else _RIVAL_POLLER)
+        self._host.health("degraded", reason=_RIVAL_WEBHOOK if is_webhook else _RIVAL_POLLER)
         await asyncio.sleep(
             self._pause(self._times.rival_first_s, longest_s=self._times.rival_longest_s)
         )
@@ -127,7 +125,7 @@ class Poller:
             await self._api.delete_webhook()
         except (Refused, NoAnswer) as error:
             self._removed_webhook = False
-            self._health.tell("degraded", f"the webhook could not be removed: {error}")
+            self._host.health("degraded", reason=f"the webhook could not be removed: {error}")
             await asyncio.sleep(self._pause(self._times.first_pause_s))
         else:
             _log.info("webhook_removed", cursor=self._cursor)
@@ -137,9 +135,9 @@ class Poller:
         if silence.timed_out:
             self._failures += 1
             if self._failures > _PATIENCE:
-                self._health.tell("degraded", str(silence))
+                self._host.health("degraded", reason=str(silence))
             return
-        self._health.tell("degraded", str(silence))
+        self._host.health("degraded", reason=str(silence))
         await asyncio.sleep(self._pause(self._times.first_pause_s))
 
     def _pause(self, first_s: float, *, longest_s: float | None = None) -> float:

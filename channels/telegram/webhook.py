@@ -22,9 +22,8 @@ from aiohttp import web
 from channels.telegram.bot_api import BotApi, NoAnswer, Refused, WebhookState
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
-from channels.telegram.health import HealthTeller
 from channels.telegram.parse import ALLOWED_UPDATES
-from gateway.contract import ChannelHost, HealthState
+from gateway.contract import ChannelHost
 from gateway.errors import GatewayError, RequestError
 
 SECRET_HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
@@ -84,7 +83,6 @@ class WebhookKeeper:
         self._url = url
         self._secret = secret
         self._times = times
-        self._health = HealthTeller(host)
         self._failures = 0
 
     async def run(self) -> None:
@@ -94,12 +92,12 @@ class WebhookKeeper:
                 await self._check()
             except Refused as refusal:
                 if refusal.status in TOKEN_REFUSED:
-                    self._health.tell("stopped", f"Telegram refuses the token ({refusal})")
+                    self._host.health("stopped", reason=f"Telegram refuses the token ({refusal})")
                     return
-                self._health.tell("degraded", f"Telegram refuses the webhook ({refusal})")
+                self._host.health("degraded", reason=f"Telegram refuses the webhook ({refusal})")
                 await asyncio.sleep(refusal.retry_after_s or self._pause())
             except (NoAnswer, GatewayError) as error:
-                self._health.tell("degraded", str(error))
+                self._host.health("degraded", reason=str(error))
                 await asyncio.sleep(self._pause())
             else:
                 self._failures = 0
@@ -115,7 +113,8 @@ class WebhookKeeper:
             await self._api.set_webhook(self._url, secret=self._secret)
             await self._host.keep_note(_NOTE, fingerprint)
             _log.info("webhook_registered", url=self._url)
-        self._health.tell(*_health_of(state, now=datetime.now(UTC)))
+        trouble = _trouble(state, now=datetime.now(UTC))
+        self._host.health("degraded" if trouble else "connected", reason=trouble)
 
     def _fingerprint(self) -> str:
         return hmac.new(self._secret.encode(), self._url.encode(), hashlib.sha256).hexdigest()
@@ -134,11 +133,11 @@ def registered_sentence(state: WebhookState) -> str:
     return f"updates go to {state.url}; {state.pending} wait{error}"
 
 
-def _health_of(state: WebhookState, *, now: datetime) -> tuple[HealthState, str | None]:
-    """Telegram's own view of our address counts while it is fresh."""
+def _trouble(state: WebhookState, *, now: datetime) -> str | None:
+    """What Telegram says about our address, while it is fresh."""
     if state.last_error and state.last_error_at and now - state.last_error_at < _FRESH:
-        return "degraded", f"Telegram says: {state.last_error}; {state.pending} updates wait"
-    return "connected", None
+        return f"Telegram says: {state.last_error}; {state.pending} updates wait"
+    return None
 
 
 async def _body(request: web.Request) -> bytes | web.Response:

@@ -163,15 +163,14 @@ async def test_what_the_gateway_is_told_about_the_channel():
     assert (capabilities.pace.account_per_s, capabilities.pace.address_per_s) == (30, 1)
 
 
-async def test_a_listener_that_fails_by_an_error_of_ours_shows_in_health(monkeypatch):
+async def test_an_error_of_ours_while_listening_ends_the_block_so_that_it_is_noticed():
     async with connected() as running:
+        running.host.cursors = {f"updates:{running.telegram.bot.id}": "not a number"}
+        with pytest.raises(ExceptionGroup) as failed:
+            async with running.channel.receiving():
+                await asyncio.Event().wait()
 
-        async def failing(_):
-            raise RuntimeError("a bug")
-
-        monkeypatch.setattr(TelegramChannel, "_listen", lambda self, line: failing(line))
-        async with running.channel.receiving():
-            await running.host.until_state("stopped", "RuntimeError")
+        assert failed.group_contains(ValueError)
 
 
 async def test_connecting_again_after_leaving_works():

@@ -266,6 +266,19 @@ async def test_no_more_than_a_bounded_number_of_messages_is_sent_at_once():
         assert waiting == SENDS_AT_ONCE
 
 
+async def test_a_message_that_waited_too_long_for_its_turn_was_certainly_not_sent(monkeypatch):
+    monkeypatch.setattr("channels.telegram.bot_api.SENDS_AT_ONCE", 1)
+    monkeypatch.setattr("channels.telegram.bot_api.SLOT_WITHIN_S", 0.05)
+    async with connected() as running:
+        running.telegram.fail("sendMessage", faults.Hang())
+        first = asyncio.create_task(running.send("one"))
+        await running.telegram.wait_for_calls("sendMessage")
+
+        with pytest.raises(DeliveryLater):
+            await running.send("two")
+        first.cancel()
+
+
 async def test_a_receipt_is_plain_data():
     async with connected() as running:
         [part] = running.parts("hello")
