@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,12 +36,11 @@ def resident_mib(pid: int) -> float:
 
 
 @asynccontextmanager
-async def child(
-    *arguments: str, cpu: int, port: int, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[int]:
+async def child(*arguments: str, cpu: int, port: int, is_quiet: bool = False) -> AsyncIterator[int]:
     """A python child that listens on a port; gives its pid, kills it at the end."""
+    output = asyncio.subprocess.DEVNULL if is_quiet else None
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env={**os.environ, **(environment or {})}
+        sys.executable, *arguments, stdout=output, stderr=output
     )
     pin(cpu, process.pid)
     try:
@@ -61,4 +60,4 @@ async def _listens(port: int, process: asyncio.subprocess.Process) -> None:
                     return
             if process.returncode is not None:
                 raise RuntimeError(f"the child ended with {process.returncode}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.01)
