@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.domain.ids import (
     SessionId,
+    TurnId,
     new_message_id,
     new_participant_id,
     new_session_id,
@@ -66,7 +67,7 @@ def fill(path: Path, *, messages: int) -> None:
 
 
 def _messages(
-    session: SessionId, turns: list[tuple[str, int]], now: int
+    session: SessionId, turns: list[tuple[TurnId, int]], now: int
 ) -> Iterator[tuple[object, ...]]:
     for turn, seq in turns:
         for offset, role in ((1, "user"), (0, "assistant")):

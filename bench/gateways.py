@@ -71,6 +71,10 @@ class Server:
             headers=self.headers,
         )
 
+    def in_session(self, session: str) -> Target:
+        """Everybody goes on in one session."""
+        return self.in_sessions(lambda _: session)
+
     def streaming(self) -> Target:
         """Every turn opens a conversation and streams its answer."""
         return Target(
@@ -143,7 +147,7 @@ async def yardstick(kind: str, model_url: str) -> AsyncIterator[tuple[int, Targe
 
 def _create_key(config: Path) -> str:
     command = (sys.executable, "-m", "gateway", "key", "create", "--project", "default", "--json")
-    made = subprocess.run(  # noqa: S603 - our own command
+    made = subprocess.run(
         [*command, "--config", str(config)], check=True, capture_output=True, env=os.environ
     )
     return str(json.loads(made.stdout)["key"])

@@ -11,6 +11,8 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Literal
 
+from aiohttp import ClientSession
+
 from bench.filling import fill
 from bench.gateways import Server, gateway, model, yardstick
 from bench.load import Load, Target, first_text_s, new_client, run_load, send
@@ -151,15 +153,14 @@ async def long_history() -> list[Row]:
     """Rows 6 and 12: a conversation of 1,000 messages, for itself and for its neighbours."""
     async with model() as url, gateway(url) as server:
         long, *others = await server.open_sessions(18)
-        await run_load(server.in_sessions(lambda _: long), users=1, turns=500)
+        await run_load(server.in_session(long), users=1, turns=500)
         short_s: list[float] = []
         long_s: list[float] = []
         async with new_client() as client:
             for short in others[:15]:
                 for _ in range(5):
-                    long_s.append(await _timed(client, server.in_sessions(lambda _: long)))
-                    target = server.in_sessions(lambda _, s=short: s)  # type: ignore[misc]
-                    short_s.append(await _timed(client, target))
+                    long_s.append(await _timed(client, server.in_session(long)))
+                    short_s.append(await _timed(client, server.in_session(short)))
         alone, beside = await _neighbour(server, busy=long, quiet=others[15], idle=others[16])
     ratio = median(long_s) / median(short_s)
     return [
@@ -242,7 +243,7 @@ async def memory() -> list[Row]:
 
 async def start() -> list[Row]:
     """Row 9: idle memory and start to ready, for both kinds of models."""
-    rows = []
+    rows: list[Row] = []
     async with model() as url:
         for name, address, limits in (
             ("scripted", None, (60, 48, 1.0, 0.6)),
@@ -332,18 +333,17 @@ async def _neighbour(server: Server, *, busy: str, quiet: str, idle: str) -> tup
         for _ in range(6):
             for neighbour in (idle, busy):
                 noise = asyncio.create_task(
-                    run_load(server.in_sessions(lambda _, n=neighbour: n), users=1, turns=60)  # type: ignore[misc]
+                    run_load(server.in_session(neighbour), users=1, turns=60)
                 )
                 while not noise.done():
-                    target = server.in_sessions(lambda _: quiet)
-                    beside[neighbour].append(await _timed(client, target))
+                    beside[neighbour].append(await _timed(client, server.in_session(quiet)))
                 await noise
     return _p99(beside[idle]), _p99(beside[busy])
 
 
-async def _timed(client: object, target: Target) -> float:
+async def _timed(client: ClientSession, target: Target) -> float:
     began = perf_counter()
-    await send(client, target, 0)  # type: ignore[arg-type]
+    await send(client, target, 0)
     return perf_counter() - began
 
 
