@@ -196,6 +196,7 @@ export class Conversation {
       case "turn.cancelled":
       case "turn.incomplete":
         log.breakOff("Stopped");
+        if (this.#told.size === 0) log.note("Stopped");
         break;
       case "turn.failed":
       case "turn.requires_action":
