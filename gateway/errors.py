@@ -15,6 +15,7 @@
     |   `-- Unavailable         503  try again later; carries `retry_after_s`
     |-- ModelError              the model did not answer; `transient` says whether to retry
     |-- ToolError               a tool did not answer; its sentence is shown to the model
+    |-- FetchError              an address of somebody else's gave no answer; `transient`
     |-- DeliveryLater           try this delivery again, not before `retry_after_s`
     |-- DeliveryUnknown         the platform may or may not have taken it
     |-- DeliveryRefused         never try this delivery again
@@ -196,6 +197,19 @@ class ToolError(GatewayError):
     """A tool did not answer; the model is told the sentence and goes on."""
 
     default_code = "tool_error"
+
+
+class FetchError(GatewayError):
+    """An HTTP address gave no answer that can be used; the address itself never stands in it.
+
+    Codes: fetch_failed, address_blocked, bad_address, timed_out, answer_too_large.
+    """
+
+    default_code = "fetch_failed"
+
+    def __init__(self, message: str, *, transient: bool, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.transient = transient
 
 
 class DeliveryLater(GatewayError):

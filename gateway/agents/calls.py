@@ -5,12 +5,12 @@ Knows neither agents nor messages: a call in, a result for the model out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gateway.agents.journal import Recalled, TurnJournal
 from gateway.agents.tools.context import ToolContext, ToolResult
-from gateway.agents.tools.table import ToolTable, parse_arguments
+from gateway.agents.tools.table import ToolTable, no_such_tool, parse_arguments
 from gateway.domain.conversation import ToolCall
 from gateway.errors import ToolError
 
@@ -34,9 +34,9 @@ class TurnCalls:
         self._context = context
         self._next_step = 0
 
-    async def run(self, call: ToolCall) -> ToolResult:
-        """The result of one call."""
-        problem = self._tools.problem(call)
+    async def run(self, call: ToolCall, *, allowed: Collection[str]) -> ToolResult:
+        """The result of one call; a tool that is not allowed does not exist."""
+        problem = self._tools.problem(call) if call.name in allowed else no_such_tool(call)
         if problem is not None:
             return ToolResult(problem, is_ok=False)
         step, recalled = await self._find(call)

@@ -305,18 +305,16 @@ class _Run:
         yield ToolCalled(call, agent.name)
         try:
             async with asyncio.timeout_at(self.deadline):
-                result = await self.calls.run(call)
+                result = await self.calls.run(call, allowed=agent.tools)
         except TimeoutError as error:
             raise out_of_time() from error
         yield ToolReturned(call.id, call.name, is_ok=result.is_ok)
         yield self._keep(tool_message(call, result.text))
 
     def _is_for_caller(self, agent: Agent, call: ToolCall) -> bool:
-        if agent is self.first and call.name in self.caller_tools:
-            return True
-        if not self.options.client_tools or call.name not in agent.tools:
-            return False
-        return self.bot.tools[call.name].kind == "client"
+        if call.name in agent.tools:
+            return self.options.client_tools and self.bot.tools[call.name].kind == "client"
+        return agent is self.first and call.name in self.caller_tools
 
     def _check_limit(self, calls: int) -> None:
         self.calls_made += calls

@@ -1,8 +1,9 @@
 """A model without a model: plays `ScriptedRule`s, offline and always the same way.
 
 For the demo, for tests and for fixed flows. What a rule means stands in `domain/scripted.py`.
-Beyond that: a rule whose hand-off or tool is not on offer to the asking agent does not hold, nor one that
-hands off to an agent who was handed the talk before in this turn; so rules cannot run in circles.
+Beyond that: a rule whose hand-off or tool is not on offer to the asking agent does not hold, nor
+one that hands off to an agent who was handed the talk before in this turn; so rules cannot run in
+circles.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class ToolTable:
         """What is wrong with a call, as a sentence for the model; None = it may be run."""
         entry = self._entries.get(call.name)
         if entry is None or entry.runner is None:
-            return f"There is no tool named {call.name[:64]}."
+            return no_such_tool(call)
         try:
             _check(call.arguments, entry.validator)
         except ToolError as error:
@@ -64,7 +64,7 @@ class ToolTable:
         """Run a call within the limits of its tool."""
         entry = self._entries.get(call.name)
         if entry is None or entry.runner is None:
-            return ToolResult(f"There is no tool named {call.name[:64]}.", is_ok=False)
+            return ToolResult(no_such_tool(call), is_ok=False)
         spec = entry.spec
         try:
             arguments = _check(call.arguments, entry.validator)
@@ -77,6 +77,11 @@ class ToolTable:
         except ToolError as error:
             log.warning("tool_failed", tool=spec.name, code=error.code)
             return ToolResult(error.message, is_ok=False)
+
+
+def no_such_tool(call: ToolCall) -> str:
+    """What a model is told that calls a tool it was not offered."""
+    return f"There is no tool named {call.name[:64]}."
 
 
 def tool_definition(spec: ToolSpec) -> dict[str, Any]:
