@@ -7,7 +7,6 @@ as any start. A second signal skips the drain.
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -16,10 +15,9 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from gateway.api.app import ApiSettings, build_app
 from gateway.config.values import Config
+from gateway.daemon.listening import listening
 from gateway.daemon.parts import Parts, build
-from gateway.errors import ConfigError
 from gateway.registry import Registry
 from gateway.store.open import open_store
 from gateway.telemetry.systemd import notify, watchdog_interval_s
@@ -43,8 +41,8 @@ async def serve(
         build(config, store, registry=registry, runs_turns=True) as parts,
         _at_work(parts),
     ):
-        async with _listening(config, parts) as listener:
-            parts.supervisor.hear()
+        async with listening(config, parts) as listener:
+            parts.flow.supervisor.hear()
             notify("READY=1")
             log.info("gateway_ready", url=config.settings.server.shown_url)
             if on_ready is not None:
@@ -70,7 +68,7 @@ async def working(config: Config, *, registry: Registry) -> AsyncIterator[Parts]
     ):
         yield parts
         parts.services.chat.begin_drain()
-        await parts.worker.drain(within_s=config.policy().drain_s)
+        await parts.flow.worker.drain(within_s=config.policy().drain_s)
         await parts.janitor.leave()
 
 
@@ -105,9 +103,9 @@ class _Stops:
 async def _at_work(parts: Parts, *, with_channels: bool = True) -> AsyncIterator[None]:
     """Recover, then run all workers inside; an unexpected error of one ends the process."""
     await parts.janitor.recover()
-    runs = [parts.worker.run, parts.janitor.run]
+    runs = [parts.flow.worker.run, parts.janitor.run]
     if with_channels:
-        runs += [parts.outbox.run, parts.doubt.run, parts.supervisor.run]
+        runs += [parts.flow.outbox.run, parts.flow.doubt.run, parts.flow.supervisor.run]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run()) for run in runs]
         interval_s = watchdog_interval_s()
@@ -120,42 +118,6 @@ async def _at_work(parts: Parts, *, with_channels: bool = True) -> AsyncIterator
                 task.cancel()
 
 
-@asynccontextmanager
-async def _listening(config: Config, parts: Parts) -> AsyncIterator[web.BaseSite]:
-    """Serve HTTP inside; raises ConfigError when the address cannot be used."""
-    runner = web.AppRunner(_app(config, parts), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    host, port = config.settings.server.address
-    site = web.TCPSite(runner, host, port)
-    try:
-        try:
-            await site.start()
-        except OSError as error:
-            raise ConfigError(_address_problem(config, error)) from error
-        yield site
-    finally:
-        await runner.cleanup()
-
-
-def _app(config: Config, parts: Parts) -> web.Application:
-    server = config.settings.server
-    hooks = [
-        route for binding in parts.catalogue.channels.values() for route in binding.channel.routes()
-    ]
-    talk = talk_routes(parts.services) if config.settings.surfaces.talk else []
-    settings = ApiSettings()
-    return build_app(parts.services, settings=settings, extra_routes=[*hooks, *talk])
-
-
-def _address_problem(config: Config, error: OSError) -> str:
-    listen = config.settings.server.listen
-    if error.errno == errno.EADDRINUSE:
-        remedy = "stop the other program or set another [server] listen"
-        return f"{listen} is taken by another program; {remedy}"
-    reason = (error.strerror or str(error)).lower()
-    return f"cannot listen on {listen}: {reason}; set another [server] listen"
-
-
 async def _drain(config: Config, parts: Parts, listener: web.BaseSite) -> None:
     """Take nothing new, finish what is held, within `server.drain_s` in all."""
     parts.services.health.is_draining = True
@@ -164,9 +126,9 @@ async def _drain(config: Config, parts: Parts, listener: web.BaseSite) -> None:
     try:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + config.policy().drain_s
-        await parts.supervisor.deafen(within_s=LISTEN_AFTER_STOP_S)
-        await parts.worker.drain(within_s=max(0.0, deadline - loop.time()))
-        await parts.outbox.drain(within_s=max(0.0, deadline - loop.time()))
+        await parts.flow.supervisor.deafen(within_s=LISTEN_AFTER_STOP_S)
+        await parts.flow.worker.drain(within_s=max(0.0, deadline - loop.time()))
+        await parts.flow.outbox.drain(within_s=max(0.0, deadline - loop.time()))
     finally:
         closing.cancel()
 
@@ -181,7 +143,7 @@ async def _pulse(parts: Parts, interval_s: float) -> None:
     """Tell the service manager that the loops turn, only while they do."""
     loop = asyncio.get_running_loop()
     while True:
-        oldest = min(parts.worker.last_pass_at, parts.outbox.last_pass_at)
+        oldest = min(parts.flow.worker.last_pass_at, parts.flow.outbox.last_pass_at)
         if loop.time() - oldest < PASS_MAX_AGE_S:
             notify("WATCHDOG=1")
         await asyncio.sleep(interval_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,17 +11,11 @@ from typing import Any
 
 from gateway import __version__
 from gateway.agents.failover import build_models
-from gateway.agents.journal import TurnJournal
-from gateway.agents.model import Model
-from gateway.agents.orchestrator import run_turn
-from gateway.agents.tools.build import build_tools
-from gateway.agents.tools.table import ToolTable
-from gateway.config.digest import bot_digest
 from gateway.config.values import Config
+from gateway.daemon.catalogue import load_catalogue, thinking
 from gateway.daemon.secret import server_secret
-from gateway.domain.bots import Bot
-from gateway.domain.ids import ProjectId, new_instance_id
-from gateway.domain.turns import ClaimedTurn, TurnEvent
+from gateway.domain.ids import new_instance_id
+from gateway.domain.policy import Policy
 from gateway.flow.attempt import Think
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.doubt import Doubt
@@ -31,6 +25,7 @@ from gateway.flow.janitor import Janitor
 from gateway.flow.live import Live
 from gateway.flow.outbox import Outbox
 from gateway.flow.worker import Worker
+from gateway.http_client import HttpClient
 from gateway.registry import Registry
 from gateway.service.access import AccessService
 from gateway.service.bots import BotsService
@@ -48,15 +43,28 @@ from gateway.store.protocol.coordination import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Everything that moves in one process, built and not started."""
+class Flow:
+    """The moving parts between what comes in and what goes out."""
 
     catalogue: Catalogue
     live: Live
+    admission: Admission
     worker: Worker
+    intake: Intake
     outbox: Outbox
     doubt: Doubt
     supervisor: Supervisor
+
+    def current(self) -> Catalogue:
+        """The catalogue in force."""
+        return self.catalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that moves in one process, built and not started."""
+
+    flow: Flow
     janitor: Janitor
     services: Services
 
@@ -69,23 +77,54 @@ async def build(
 
     `runs_turns` False: another process works on this store, callers here wait for it.
     """
-    policy = config.policy()
-    catalogue = await _catalogue(config, store, registry=registry)
+    policy, instance = config.policy(), _instance()
+    if not runs_turns:
+        policy = replace(policy, queue=replace(policy.queue, turns=0))
+    catalogue = await load_catalogue(config, store, registry=registry)
     models = build_models(config.models(), policy.model)
-    instance, live, admission = _instance(), Live(), Admission()
-    connected: set[str] = set()
+    http = HttpClient()
+    think = thinking(catalogue, models, http=http)
+    flow = _flow(store, catalogue, policy=policy, owner=instance.id, think=think)
+    janitor = Janitor(
+        store,
+        instance,
+        retention=policy.retention,
+        admission=flow.admission,
+        snapshot=lambda: _snapshot(flow),
+        is_alone=True,
+        data_path=config.settings.store.data_dir,
+        min_free_bytes=policy.min_free_bytes,
+    )
+    services = _services(config, store, flow, started_at=instance.started_at)
+    try:
+        yield Parts(flow=flow, janitor=janitor, services=services)
+    finally:
+        await http.aclose()
+        for model in models.values():
+            await model.aclose()
+
+
+def _flow(
+    store: Store,
+    catalogue: Catalogue,
+    *,
+    policy: Policy,
+    owner: str,
+    think: Think,
+) -> Flow:
+    live, admission, connected = Live(), Admission(), set[str]()
 
     def current() -> Catalogue:
         return catalogue
 
-    outbox = Outbox(store, current, owner=instance.id, connected=connected)
+    outbox = Outbox(store, current, owner=owner, connected=connected)
     worker = Worker(
         store,
         current,
-        think=_thinking(catalogue, models),
+        think=think,
         live=live,
-        owner=instance.id,
-        limits=policy.queue if runs_turns else replace(policy.queue, turns=0),
+        owner=owner,
+        limits=policy.queue,
         history_messages=policy.history_messages,
         wake_outbox=outbox.wake,
     )
@@ -97,117 +136,42 @@ async def build(
         limits=policy.queue,
         admission=admission,
     )
-    supervisor = Supervisor(
-        [
-            ChannelPort(binding.channel, store=store, intake=intake, connected=connected)
-            for binding in catalogue.channels.values()
-        ]
-    )
-    janitor = Janitor(
-        store,
-        instance,
-        retention=policy.retention,
+    ports = [
+        ChannelPort(binding.channel, store=store, intake=intake, connected=connected)
+        for binding in catalogue.channels.values()
+    ]
+    doubt = Doubt(store, current, owner=owner, connected=connected, wake_outbox=outbox.wake)
+    return Flow(
+        catalogue=catalogue,
+        live=live,
         admission=admission,
-        snapshot=lambda: _snapshot(worker, supervisor),
-        is_alone=True,
-        data_path=config.settings.store.data_dir,
-        min_free_bytes=policy.min_free_bytes,
+        worker=worker,
+        intake=intake,
+        outbox=outbox,
+        doubt=doubt,
+        supervisor=Supervisor(ports),
     )
-    chat = ChatService(store, current, intake=intake, worker=worker, live=live)
-    services = _services(
-        config,
-        store,
-        current,
-        chat=chat,
-        supervisor=supervisor,
-        checks=_checks(store, admission, supervisor, catalogue),
-        started_at=instance.started_at,
-    )
-    try:
-        yield Parts(
-            catalogue=catalogue,
-            live=live,
-            worker=worker,
-            outbox=outbox,
-            doubt=Doubt(
-                store,
-                current,
-                owner=instance.id,
-                connected=connected,
-                wake_outbox=outbox.wake,
-            ),
-            supervisor=supervisor,
-            janitor=janitor,
-            services=services,
-        )
-    finally:
-        for model in models.values():
-            await model.aclose()
 
 
-def _services(
-    config: Config,
-    store: Store,
-    current: Callable[[], Catalogue],
-    *,
-    chat: ChatService,
-    supervisor: Supervisor,
-    checks: Mapping[str, Probe],
-    started_at: datetime,
-) -> Services:
+def _services(config: Config, store: Store, flow: Flow, *, started_at: datetime) -> Services:
     signer = Signer(server_secret(config))
     access = AccessService(store, signer, limits=config.policy().callers)
     return Services(
-        chat=chat,
-        history=HistoryService(store, current),
+        chat=ChatService(
+            store, flow.current, intake=flow.intake, worker=flow.worker, live=flow.live
+        ),
+        history=HistoryService(store, flow.current),
         people=PeopleService(store),
-        bots=BotsService(current, supervisor.health),
+        bots=BotsService(flow.current, flow.supervisor.health),
         access=access,
         keys=KeyService(store, signer, access=access),
-        visits=VisitService(store, signer, access=access, catalogue=current),
+        visits=VisitService(store, signer, access=access, catalogue=flow.current),
         repeats=RepeatService(store),
-        health=HealthService(Build(version=__version__, started_at=started_at), checks=checks),
+        health=HealthService(
+            Build(version=__version__, started_at=started_at), checks=_checks(store, flow)
+        ),
         signer=signer,
     )
-
-
-async def _catalogue(config: Config, store: Store, *, registry: Registry) -> Catalogue:
-    """Bots with their running numbers, and an adapter for every channel that is switched on."""
-    bots: dict[tuple[ProjectId, str], Bot] = {}
-    for bot in config.bots():
-        digest, content = bot_digest(bot)
-        version = await store.bot_version(bot.project_id, bot.slug, digest=digest, config=content)
-        bots[bot.project_id, bot.slug] = replace(bot, version=version)
-    channels = registry.bind(config.channels(), public_url=config.settings.server.shown_url)
-    return Catalogue(bots=bots, channels=channels)
-
-
-def _thinking(catalogue: Catalogue, models: Mapping[str, Model]) -> Think:
-    """`run_turn` with the models and tools of each bot already given."""
-    tables: dict[tuple[ProjectId, str], ToolTable] = {
-        key: build_tools(bot.tools.values()) for key, bot in catalogue.bots.items()
-    }
-
-    def think(
-        bot: Bot, claimed: ClaimedTurn, *, journal: TurnJournal, wants_stream: bool
-    ) -> AsyncGenerator[TurnEvent, None]:
-        session = claimed.session
-        return run_turn(
-            bot,
-            claimed.history,
-            models=models,
-            tools=tables[bot.project_id, bot.slug],
-            journal=journal,
-            options=claimed.turn.options,
-            agent=session.agent,
-            state=session.state,
-            session_id=session.id,
-            participant_id=session.participant_id,
-            wants_stream=wants_stream,
-            request_id=claimed.turn.id,
-        )
-
-    return think
 
 
 def _instance() -> Instance:
@@ -222,32 +186,30 @@ def _instance() -> Instance:
     )
 
 
-def _snapshot(worker: Worker, supervisor: Supervisor) -> Mapping[str, Any]:
+def _snapshot(flow: Flow) -> Mapping[str, Any]:
     """What `status` shows of a running process."""
     return {
-        "turns": worker.running,
+        "turns": flow.worker.running,
         "channels": {
             name: {"state": health.state, "reason": health.reason}
-            for name, health in supervisor.health().items()
+            for name, health in flow.supervisor.health().items()
         },
     }
 
 
-def _checks(
-    store: Store, admission: Admission, supervisor: Supervisor, catalogue: Catalogue
-) -> Mapping[str, Probe]:
+def _checks(store: Store, flow: Flow) -> Mapping[str, Probe]:
     async def storing() -> str | None:
         await store.ping()
         return None
 
     async def admitting() -> str | None:
-        return admission.refusal
+        return flow.admission.refusal
 
     async def connected() -> str | None:
-        health = supervisor.health()
+        health = flow.supervisor.health()
         missing = [
             name
-            for name, binding in catalogue.channels.items()
+            for name, binding in flow.catalogue.channels.items()
             if binding.is_required and health[name].state != "connected"
         ]
         return f"Not connected: {', '.join(missing)}." if missing else None
