@@ -1,0 +1,1 @@
+"""HTTP: thin translators between the wire and the services."""

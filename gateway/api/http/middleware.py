@@ -1,0 +1,56 @@
+"""The one middleware: names the request, and turns every error into its surface's shape.
+
+Nothing leaves it but an answer: what is unexpected is logged with the request's id and answered
+500 without details.
+"""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from structlog.contextvars import bind_contextvars
+
+from gateway.api.http.errors import (
+    Envelopes,
+    ErrorPlace,
+    Internal,
+    from_gateway,
+    from_http,
+)
+from gateway.api.http.headers import CommonHeaders, is_preflight
+from gateway.api.http.state import begin
+from gateway.errors import GatewayError, RequestError
+
+log = structlog.get_logger(__name__)
+
+
+def outermost(envelopes: Envelopes, headers: CommonHeaders) -> Middleware:
+    """The middleware of an application."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        state = begin(request)
+        bind_contextvars(request_id=state.request_id)
+        try:
+            if is_preflight(request):
+                return await headers.preflight(request)
+            return await handler(request)
+        except GatewayError as error:
+            shown = from_gateway(error)
+            if not isinstance(error, RequestError):
+                log.warning("request_refused", path=request.path, code=error.code)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            shown = from_http(error)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("request_failed", method=request.method, path=request.path)
+            shown = Internal("Something went wrong on our side.")
+        if state.has_begun:
+            raise ConnectionAbortedError("the stream broke off")
+        return envelopes.render(shown, ErrorPlace(request.path, state.request_id))
+
+    return answer

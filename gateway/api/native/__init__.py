@@ -1,0 +1,1 @@
+"""The native REST API: everything below `/v1`, and health."""
