@@ -15,13 +15,14 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
-from channels.telegram.bot_api import BotApi, NoAnswer, Refused, Text
+from channels.telegram.bot_api import BotApi, Text
 from channels.telegram.door import Door
 from channels.telegram.failures import Throttles, connect_error, delivery_error, weaker
 from channels.telegram.parse import Me, Reading
 from channels.telegram.polling import Poller, PollTimes
 from channels.telegram.render import parts
 from channels.telegram.settings import TelegramSettings
+from channels.telegram.transport import NoAnswer, Refused
 from channels.telegram.webhook import (
     WebhookCalls,
     WebhookKeeper,

@@ -14,8 +14,9 @@ from typing import Final
 
 import structlog
 
-from channels.telegram.bot_api import BotApi, NoAnswer, Refused
+from channels.telegram.bot_api import BotApi
 from channels.telegram.parse import Reading, canonical, inbound, press_id, unreadable, update_id
+from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import Address, AddressMoved, ChannelHost, Inbound
 from gateway.errors import GatewayError, Unavailable
 

@@ -7,7 +7,8 @@ message that is worth sending at once. Pure, but for `Throttles`, which remember
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from channels.telegram.bot_api import NoAnswer, Refused, Text
+from channels.telegram.bot_api import Text
+from channels.telegram.transport import NoAnswer, Refused
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope
 
 DeliveryError = DeliveryLater | DeliveryUnknown | DeliveryRefused

@@ -12,10 +12,11 @@ from typing import Final
 
 import structlog
 
-from channels.telegram.bot_api import BotApi, NoAnswer, Refused
+from channels.telegram.bot_api import BotApi
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
 from channels.telegram.parse import update_id
+from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.errors import GatewayError
 

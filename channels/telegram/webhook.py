@@ -19,10 +19,11 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from channels.telegram.bot_api import BotApi, NoAnswer, Refused, WebhookState
+from channels.telegram.bot_api import BotApi, WebhookState
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
 from channels.telegram.parse import ALLOWED_UPDATES
+from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.errors import GatewayError, RequestError
 

@@ -204,7 +204,7 @@ async def test_no_readable_answer_leaves_the_delivery_in_doubt(fault):
 
 
 async def test_an_answer_that_comes_too_late_leaves_the_delivery_in_doubt(monkeypatch):
-    monkeypatch.setattr("channels.telegram.bot_api.SEND_READ_S", 0.1)
+    monkeypatch.setattr("channels.telegram.transport.READ_S", 0.1)
     async with connected() as running:
         running.telegram.fail("sendMessage", faults.Hang(accepted=True))
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from channels.telegram.bot_api import NoAnswer, Refused, Text
+from channels.telegram.bot_api import Text
 from channels.telegram.failures import Throttles, connect_error, delivery_error, weaker
+from channels.telegram.transport import NoAnswer, Refused
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 
 MESSAGE = Text(

@@ -206,7 +206,7 @@ async def test_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatc
         running.channel.poll_times = replace(QUICK_POLLS, wait_s=0.01)
         running.telegram.fail("getUpdates", faults.Hang(), times=4)
         async with running.channel.receiving():
-            await running.host.until_state("degraded", "ReadTimeout")
+            await running.host.until_state("degraded", "SocketTimeoutError")
             await running.telegram.wait_for_calls("getUpdates", 5)
 
 

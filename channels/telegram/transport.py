@@ -1,0 +1,169 @@
+"""How calls of the Bot API travel: the Telegram library's HTTP interface, over aiohttp.
+
+Fulfils `telegram.request.BaseRequest`, which the library offers for exactly this. Its own client
+costs ten times as much a call and drops what we must know: the HTTP status of a refusal, and
+whether a request that failed was ever written. Every call raises `Refused` when Telegram answered
+no, or `NoAnswer` when nobody knows; neither ever holds the token, which is in every address.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import aiohttp
+from telegram.error import TelegramError
+from telegram.request import BaseRequest, RequestData
+
+CONNECT_S: Final = 5.0
+READ_S: Final = 20.0
+"""A slow sendMessage may still have been taken: giving up early only makes doubtful deliveries."""
+
+_KEEP_ALIVE_S: Final = 30.0
+
+_NEVER_WRITTEN: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+
+
+class Refused(TelegramError):
+    """Telegram answered, and the answer is no."""
+
+    def __init__(
+        self,
+        status: int,
+        description: str,
+        *,
+        retry_after_s: float | None = None,
+        migrated_to: int | None = None,
+    ) -> None:
+        super().__init__(f"{status} {description}")
+        self.status = status
+        self.description = description
+        self.retry_after_s = retry_after_s
+        self.migrated_to = migrated_to
+
+    def says(self, *words: str) -> bool:
+        """Whether the description holds one of these lower-case words."""
+        return any(word in self.description.lower() for word in words)
+
+
+class NoAnswer(TelegramError):
+    """No answer that can be read; `was_written` False = Telegram certainly never saw the call.
+
+    `timed_out`: the call was written and its time limit for the answer passed.
+    """
+
+    def __init__(self, message: str, *, was_written: bool, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.was_written = was_written
+        self.timed_out = timed_out
+
+
+class AiohttpRequest(BaseRequest):
+    """One pool of connections to one Bot API server; `secret` is blotted out of every answer."""
+
+    def __init__(self, *, connections: int, secret: str) -> None:
+        self._connections = connections
+        self._secret = secret
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def read_timeout(self) -> float | None:
+        """Seconds an answer may take unless a call says otherwise."""
+        return READ_S
+
+    async def initialize(self) -> None:
+        """Be ready for calls; may be called twice."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._connections, keepalive_timeout=_KEEP_ALIVE_S
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+            )
+
+    async def shutdown(self) -> None:
+        """Close every connection; may be called twice."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def do_request(  # noqa: PLR0917 - the library's interface
+        self,
+        url: str,
+        method: str,
+        request_data: RequestData | None = None,
+        read_timeout: object = None,
+        write_timeout: object = None,
+        connect_timeout: object = None,
+        pool_timeout: object = None,
+    ) -> tuple[int, bytes]:
+        """One call; returns the status, always of success, and the body."""
+        if self._session is None:
+            raise NoAnswer("not connected to Telegram", was_written=False)
+        read_s = float(read_timeout) if isinstance(read_timeout, int | float) else READ_S
+        body = json.dumps(request_data.parameters).encode() if request_data else None
+        try:
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers={"Content-Type": "application/json"} if body else None,
+                timeout=aiohttp.ClientTimeout(connect=CONNECT_S, sock_read=read_s),
+                allow_redirects=False,
+            ) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise NoAnswer(
+                f"no answer from Telegram ({type(error).__name__})",
+                was_written=not isinstance(error, _NEVER_WRITTEN),
+                timed_out=isinstance(error, aiohttp.SocketTimeoutError),
+            ) from None
+        if not 200 <= response.status <= 299:
+            text = answer.decode("utf-8", "replace").replace(self._secret, "[token]")
+            raise _refusal(response, text)
+        return response.status, answer
+
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> dict[str, object]:
+        """The answer's document; the library would log a broken one, with all that is in it."""
+        try:
+            document = json.loads(payload)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict) or "result" not in document:
+            raise NoAnswer("an answer that is not the Bot API's", was_written=True)
+        return document
+
+
+def _refusal(response: aiohttp.ClientResponse, body: str) -> Refused:
+    """Read an error answer; a proxy's HTML page counts as one without a description."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    answer = document if isinstance(document, dict) else {}
+    parameters = answer.get("parameters")
+    details: Mapping[str, object] = parameters if isinstance(parameters, dict) else {}
+    migrated_to = details.get("migrate_to_chat_id")
+    return Refused(
+        response.status,
+        str(answer.get("description") or response.reason or "without a reason"),
+        retry_after_s=_seconds(details.get("retry_after"), response.headers.get("Retry-After")),
+        migrated_to=migrated_to if isinstance(migrated_to, int) else None,
+    )
+
+
+def _seconds(*values: object) -> float | None:
+    """The first value that is a number of seconds."""
+    for value in values:
+        if isinstance(value, int | float):
+            return float(value)
+        if isinstance(value, str) and value.strip().isdecimal():
+            return float(value)
+    return None
