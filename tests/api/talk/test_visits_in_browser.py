@@ -151,7 +151,7 @@ async def test_the_page_fits_a_phone(browser: Browser, address: str, gateway: Fa
         await chat.say(wide)
         await chat.is_idle()
 
-        sideways = "[document.documentElement, document.querySelector('main')]"
+        sideways = "[document.documentElement, document.querySelector('[role=region]')]"
         overflow = f"{sideways}.map((part) => part.scrollWidth - part.clientWidth)"
         assert await page.evaluate(overflow) == [0, 0]
         assert (

@@ -67,6 +67,7 @@ export class Conversation {
     const pending = { key: randomKey(), text, turnId: null };
     memory.pending = pending;
     frame.showHero(false);
+    log.clearFailures();
     const mine = log.addMine(text);
     mine.classList.add("is-sending");
     frame.pin();
@@ -132,7 +133,8 @@ export class Conversation {
     try {
       for await (const event of followTurn(api, pending, signal)) {
         if (event.type === "turn.created") this.#began(event.data.turn, pending, mine);
-        frame.tell(event.type === "connection.lost" ? lostInWords() : "");
+        if (event.type === "connection.lost") this.#lost(pending);
+        else frame.tell("");
         this.#show(event, pending);
       }
       if (signal.aborted) return;
@@ -147,6 +149,15 @@ export class Conversation {
     log.stopTools();
     composer.busy = false;
     this.#turnId = null;
+  }
+
+  /** The connection broke. Nobody is writing an answer to a message that was not sent yet. */
+  #lost(pending) {
+    const { log, frame } = this.#parts;
+    if (!pending.turnId) log.rest();
+    if (navigator.onLine) frame.tell("Connection lost. Reconnecting…");
+    else if (pending.turnId) frame.tell("You are offline. The reply continues when you are back.");
+    else frame.tell("You are offline. Your message is sent when you are back.");
   }
 
   #began(turn, pending, mine) {
@@ -260,10 +271,6 @@ export class Conversation {
       if (this.#turnId === turnId) this.#parts.composer.busy = true;
     });
   }
-}
-
-function lostInWords() {
-  return navigator.onLine ? "Connection lost. Reconnecting…" : "You are offline. The reply continues when you are back.";
 }
 
 /** `crypto.randomUUID` exists only in secure contexts; this page also serves plain http in a local network. */

@@ -206,7 +206,7 @@ export class Log {
     return line;
   }
 
-  /** Says what went wrong and offers the way out. Gives a function that takes it away again. */
+  /** Says what went wrong and offers the way out. */
   fail(sentence, label, action) {
     const button = build("button", { type: "button" }, label);
     const row = build("div", { class: "failure" }, icon("alert"), build("span", {}, sentence), button);
@@ -216,7 +216,11 @@ export class Log {
     });
     this.#place(row);
     this.#speaker = null;
-    return () => row.remove();
+  }
+
+  /** Takes away what went wrong before: the visitor goes on. */
+  clearFailures() {
+    for (const row of this.root.querySelectorAll(".failure")) row.remove();
   }
 
   #newReply(id, agent) {

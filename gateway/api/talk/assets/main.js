@@ -22,7 +22,7 @@ const frame = {
   loaded() {
     part("skeleton").hidden = true;
     part("new").disabled = false;
-    scroll.pin();
+    if (!log.isEmpty) scroll.pin();
   },
   showHero(isShown) {
     part("hero").hidden = !isShown;
