@@ -12,11 +12,15 @@ from gateway.api.http.headers import CommonHeaders
 from gateway.api.http.middleware import outermost
 from gateway.api.http.server import ENVELOPES, Runner
 from gateway.api.http.settings import ApiSettings
+from gateway.api.native.description import Description
 from gateway.api.native.problems import native_envelope
 from gateway.api.native.routes import ENDPOINTS
 from gateway.service.services import Services
 
-__all__ = ["ApiSettings", "Runner", "build_app"]
+__all__ = ["DESCRIPTION", "ApiSettings", "Runner", "build_app"]
+
+DESCRIPTION = web.AppKey("native_description", Description)
+"""The served description of an application, for whoever checks answers against it."""
 
 
 def build_app(
@@ -38,6 +42,10 @@ def build_app(
     )
     app[ENVELOPES] = envelopes
     app.on_response_prepare.append(headers.add)
-    app.add_routes(Dispatcher(services, settings).routes(ENDPOINTS))
+    described = Description(
+        ENDPOINTS, version=services.health.build.version, public_url=settings.public_url
+    )
+    app[DESCRIPTION] = described
+    app.add_routes(Dispatcher(services, settings).routes(described.endpoints))
     app.add_routes(extra_routes)
     return app

@@ -122,6 +122,7 @@ class Endpoint:
     `answers` are the documents by status (None = no body); `errors` the statuses beside those
     that every endpoint may give. `streams` names the event documents of its stream. `once` keeps
     the answer for a repeated `Idempotency-Key`; `restore` makes the document of a kept one.
+    `media` is the type of the answers' documents.
     """
 
     method: str
@@ -135,6 +136,7 @@ class Endpoint:
     body: type[BaseModel] | None = None
     body_is_optional: bool = False
     answers: Mapping[int, type[BaseModel] | None]
+    media: str = "application/json"
     errors: tuple[int, ...] = ()
     streams: tuple[type[BaseModel], ...] = ()
     takes_repeat_key: bool = False

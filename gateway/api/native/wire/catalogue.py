@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gateway.api.native.wire.common import Timestamp, Told, timestamp
+from pydantic import RootModel
+
+from gateway.api.native.wire.common import Object, Timestamp, Told, timestamp
 from gateway.contract import HealthState
 from gateway.domain.bots import Agent, AgentKind, Bot
 from gateway.service.bots import ChannelStatus
@@ -83,8 +85,12 @@ class VersionOut(Told):
     started_at: Timestamp
 
 
-class DescriptionOut(Told):
+class DescriptionOut(RootModel[Object]):
     """An OpenAPI 3.1 document."""
+
+
+class PageOut(RootModel[str]):
+    """A page for people."""
 
 
 def bot_out(bot: Bot) -> BotOut:
