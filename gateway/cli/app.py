@@ -1,0 +1,123 @@
+"""The command `bot-gateway`: finds the command asked for, and turns errors into exit codes.
+
+Only the names and first lines of the commands stand here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from gateway import __version__
+from gateway.cli.call import Call, config_option, examples
+from gateway.cli.failures import EXIT_USAGE, explain_failure
+
+NAME = "bot-gateway"
+DEBUG_VARIABLE = "BOT_GATEWAY_DEBUG"
+EXIT_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command: the module whose `command` it is, and its line in the list."""
+
+    module: str
+    summary: str
+
+
+ENTRIES = {
+    "serve": Entry("serve", "Run the gateway in the foreground."),
+    "check": Entry("check", "Read the configuration and show what would run."),
+    "chat": Entry("chat", "Talk to a bot in the terminal."),
+    "key": Entry("key", "Make, list, rotate and revoke API keys."),
+    "sessions": Entry("sessions", "List sessions, show their transcripts."),
+    "explain": Entry("explain", "Show everything that happened to a message, turn or session."),
+    "status": Entry("status", "Show what is running, its channels and its queues."),
+    "verify": Entry("verify", "Check the invariants of the store."),
+    "migrate": Entry("migrate", "Bring the database up to this version's schema."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of use."""
+        return list(ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None = there is none."""
+        entry = ENTRIES.get(cmd_name)
+        if entry is None:
+            return None
+        command = importlib.import_module(f"gateway.cli.{entry.module}").command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"gateway.cli.{entry.module}.command is no command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command and its arguments; an unknown word is answered with the nearest one."""
+        word = args[0]
+        if word not in ENTRIES and not word.startswith("-"):
+            raise click.exceptions.NoSuchCommand(word, possibilities=ENTRIES, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, from the table: none is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in ENTRIES.items()])
+
+
+@click.group(
+    NAME,
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "bot-gateway check --config config.toml    what would run",
+        "bot-gateway serve --config config.toml    run it",
+        "bot-gateway key create --project demo     a key for the REST API",
+        "bot-gateway chat                          talk to the default bot",
+    )
+    + "\n\nExit codes: 0 fine, 1 failed, 2 wrong usage, 75 another process holds the data"
+    " directory, 78 configuration or database unusable.",
+)
+@config_option
+@click.version_option(__version__, prog_name=NAME, message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Carry conversations between people and LLM agents, and lose none of them."""
+    ctx.ensure_object(Call)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code. Prints every error as its reader wants it."""
+    try:
+        result = cli.main(list(arguments), prog_name=NAME, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return EXIT_USAGE
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _close_output()
+        return 1
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1" and not isinstance(error, click.ClickException):
+            raise
+        failure = explain_failure(error)
+        failure.show(as_json="--json" in arguments)
+        return failure.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _close_output() -> None:
+    """Whoever read the output has gone: let nothing be written to it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

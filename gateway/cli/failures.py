@@ -1,0 +1,103 @@
+"""Errors as people and programs see them: a sentence, a remedy, an exit code; never a trace.
+
+Takes any exception that ended a command. A mistake of ours is told in one line too, its trace goes
+to the log where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+
+import click
+
+from gateway.errors import ConfigError, GatewayError, HeldElsewhere, StoreError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_HELD = 75
+"""EX_TEMPFAIL of sysexits.h: try again later."""
+EXIT_UNUSABLE = 78
+"""EX_CONFIG of sysexits.h: trying again changes nothing."""
+
+PASSING_STORE_TROUBLE = frozenset({"store_unavailable", "store_full"})
+"""Codes of StoreError after which another start may succeed without a change."""
+
+
+class UsageProblem(click.ClickException):
+    """A wrong argument that only the configuration or the store can tell; exit code 2."""
+
+    exit_code = EXIT_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command failed: a line a problem, a stable code and the exit code."""
+
+    exit_code: int
+    code: str
+    problems: tuple[str, ...]
+
+    def show(self, *, as_json: bool) -> None:
+        """Write it to standard error."""
+        if as_json:
+            click.echo(json.dumps({"error": self._document()}, ensure_ascii=False), err=True)
+            return
+        head = click.style("error:", fg="red", bold=True) if _has_colour() else "error:"
+        for problem in self.problems:
+            click.echo(f"{head} {problem}", err=True)
+
+    def _document(self) -> dict[str, object]:
+        count = len(self.problems)
+        message = self.problems[0] if count == 1 else f"{count} problems"
+        return {"code": self.code, "message": message, "problems": list(self.problems)}
+
+
+def explain_failure(error: Exception) -> Failure:
+    """What to say about an error and how to leave."""
+    match _only(error):
+        case click.UsageError() as usage:
+            return Failure(EXIT_USAGE, "usage", (_with_hint(usage),))
+        case click.ClickException() as problem:
+            code = "usage" if problem.exit_code == EXIT_USAGE else "failed"
+            return Failure(problem.exit_code, code, (problem.format_message(),))
+        case ConfigError() as config:
+            return Failure(EXIT_UNUSABLE, config.code, config.problems)
+        case HeldElsewhere() as held:
+            return Failure(EXIT_HELD, held.code, (held.message,))
+        case StoreError() as store:
+            passes = store.transient and store.code in PASSING_STORE_TROUBLE
+            exit_code = EXIT_FAILED if passes else EXIT_UNUSABLE
+            return Failure(exit_code, store.code, (store.message,))
+        case GatewayError() as known:
+            return Failure(EXIT_FAILED, known.code, (known.message,))
+        case unknown:
+            return _unexpected(unknown)
+
+
+def _only(error: Exception) -> Exception:
+    """The one error behind a group of one, as a task group raises it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _unexpected(error: Exception) -> Failure:
+    what = " ".join(str(error).split())[:200]
+    said = f"{type(error).__name__}: {what}" if what else type(error).__name__
+    remedy = "set BOT_GATEWAY_DEBUG=1 to see where, and report it"
+    return Failure(EXIT_FAILED, "internal", (f"unexpected {said}; {remedy}",))
+
+
+def _with_hint(error: click.UsageError) -> str:
+    """The message in one line, and which help to read."""
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command_path if error.ctx is not None else "bot-gateway"
+    return f"{message} See: {command} --help"
+
+
+def _has_colour() -> bool:
+    """Colour on a terminal, unless the reader asked for none (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

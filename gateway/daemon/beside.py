@@ -1,0 +1,40 @@
+"""What an operator's command needs: the store beside a running daemon, or without one.
+
+Takes no lock, starts no worker and connects to no platform. A store that is not there yet is made
+and brought up to the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.config.values import Config
+from gateway.daemon.secret import server_secret
+from gateway.service.access import AccessService
+from gateway.service.keys import KeyService
+from gateway.service.operations import OperationsService
+from gateway.service.signing import Signer
+from gateway.store.open import open_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The services of an operator."""
+
+    keys: KeyService
+    operations: OperationsService
+
+
+@asynccontextmanager
+async def beside(config: Config) -> AsyncIterator[Desk]:
+    """The operator's services while inside; raises StoreError and ConfigError."""
+    signer = Signer(server_secret(config))
+    async with open_store(config.settings.store.url) as store:
+        access = AccessService(store, signer, limits=config.policy().callers)
+        projects = [project.id for project in config.projects()]
+        yield Desk(
+            keys=KeyService(store, signer, access=access),
+            operations=OperationsService(store, projects=projects),
+        )
