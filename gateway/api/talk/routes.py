@@ -26,25 +26,26 @@ MAX_BODY_BYTES = 4096
 
 def talk_routes(services: Services, *, is_on: bool = True) -> list[web.RouteDef]:
     """The routes of the chat page. Switched off, each of them answers 403 in its own shape."""
-    assets = Assets.load()
-    desk = _Desk(services.bots, services.visits, pages=Pages(assets), is_on=is_on)
-    return [
-        web.get("/talk/assets/{version}/{name}", assets.serve),
-        web.get("/talk/{slug}", desk.page),
-        web.post("/talk/{slug}/session", desk.session),
-    ]
+    return TalkDesk(services.bots, services.visits, is_on=is_on).routes()
 
 
-class _Desk:
-    """Handlers of the page and of its session endpoint."""
+class TalkDesk:
+    """Serves the page, its session endpoint and its assets."""
 
-    def __init__(
-        self, bots: BotsService, visits: VisitService, *, pages: Pages, is_on: bool
-    ) -> None:
+    def __init__(self, bots: BotsService, visits: VisitService, *, is_on: bool = True) -> None:
         self._bots = bots
         self._visits = visits
-        self._pages = pages
         self._is_on = is_on
+        self._assets = Assets.load()
+        self._pages = Pages(self._assets)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to mount; GET answers HEAD too."""
+        return [
+            web.get("/talk/assets/{version}/{name}", self._assets.serve),
+            web.get("/talk/{slug}", self.page),
+            web.post("/talk/{slug}/session", self.session),
+        ]
 
     async def page(self, request: web.Request) -> web.Response:
         """Answer `GET /talk/{slug}`: the page of that bot, or one that says what is the matter."""
