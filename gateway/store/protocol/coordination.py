@@ -109,3 +109,10 @@ class CoordinationStore(Protocol):
     async def ping(self) -> None:
         """One durable write and one read; raises StoreError when either fails."""
         ...
+
+    async def changed_elsewhere(self) -> bool:
+        """Whether another process has written since the last call (the first says False).
+
+        Cheap enough for every poll: so a daemon learns of rows it was not told about.
+        """
+        ...

@@ -1,0 +1,49 @@
+"""Opening a store by its address: picks the database and gives the one `Store` protocol.
+
+`sqlite:PATH` is a file; a relative path is relative to `base`. Drivers are imported here and only
+when they are asked for: the one place where an import stands inside a function.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from gateway.errors import ConfigError
+from gateway.store.protocol import Store
+
+
+def open_store(
+    url: str, *, lock: bool, base: Path | None = None, owner: str = ""
+) -> AbstractAsyncContextManager[Store]:
+    """The store behind an address, migrated and ready inside the block.
+
+    With `lock` this process alone may serve from it: HeldElsewhere when another one does. `owner`
+    tells people who holds it. Raises ConfigError for an address that means nothing here, and
+    StoreError when the store cannot be used.
+
+    >>> open_store("mongodb://host/db", lock=False)
+    Traceback (most recent call last):
+    ...
+    gateway.errors.ConfigError: store.url must begin with sqlite: and a path, not with mongodb:
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme != "sqlite" or not rest:
+        raise ConfigError(f"store.url must begin with sqlite: and a path, not with {scheme}:")
+    from gateway.store.sqlite.store import open_sqlite
+
+    return open_sqlite(sqlite_path(url, base=base), lock=lock, owner=owner)
+
+
+def sqlite_path(url: str, *, base: Path | None = None) -> Path:
+    """The file that a `sqlite:` address means.
+
+    >>> sqlite_path("sqlite:data/gateway.db", base=Path("/etc/bot"))
+    PosixPath('/etc/bot/data/gateway.db')
+    >>> sqlite_path("sqlite:///var/lib/bot/gateway.db")
+    PosixPath('/var/lib/bot/gateway.db')
+    """
+    path = url.removeprefix("sqlite:")
+    if path.startswith("//"):
+        path = path.removeprefix("//")
+    return (base or Path.cwd()) / Path(path).expanduser()

@@ -1,0 +1,212 @@
+"""T1 for a new turn: dedupe, place, bounds, the turn with its message, and T2 where it may run now.
+
+Takes a `NewTurn` inside the batch's transaction; gives `Accepted`, or raises what the caller is to
+be told. A copy of something seen before is answered before any bound is looked at.
+
+Runs in the writer's thread only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from gateway.domain.policy import QueueLimits
+from gateway.domain.turns import TurnError
+from gateway.errors import Conflict, TooMany, Unavailable
+from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn, TerminalTurn
+from gateway.store.rows import Row, to_turn
+from gateway.store.sqlite.claims import claim_now
+from gateway.store.sqlite.dedupe import find_copy, find_repeat, remember
+from gateway.store.sqlite.new_turns import Draft, write_turn
+from gateway.store.sqlite.placement import Place, find_place
+from gateway.store.sqlite.sessions import Sheet, decline_waiting, refresh_ready, save_sheet
+from gateway.store.sqlite.transcript import add_message
+
+_TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"
+_DEPTHS = "SELECT project_id, queued FROM project WHERE project_id IN ('', ?)"
+_NEWEST_QUEUED = """
+SELECT turn_id, ready_at, group_id, attempts, created_at FROM turn
+ WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
+   AND kind = 'message'
+ ORDER BY seq DESC
+"""
+_JOIN = """
+UPDATE turn SET last_message = ?, first_message = coalesce(first_message, ?), ready_at = ?
+ WHERE project_id = ? AND turn_id = ?
+"""
+_CANCEL_TURNS = """
+UPDATE turn SET state = 'cancelled', finished_at = ?, waiting_at = NULL, cancel_requested = 1
+ WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state IN ('queued', 'waiting')
+"""
+_CANCEL_RUNNING = """
+UPDATE turn SET cancel_requested = 1
+ WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
+"""
+_TELL_BUSY = "UPDATE address SET busy_told_at = ? WHERE address_id = ?"
+
+_MICROSECONDS = 1_000_000
+_BUSY_PAUSE = 60 * _MICROSECONDS
+_BUSY = TurnError("overloaded", "Too much waits already; this message was not worked on.", True)
+_MAX_GATHERING = 5
+"""A turn that gathers messages waits at most this many times its delay."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What all entries of one `accept` share; `claims_left` counts down."""
+
+    now: int
+    limits: QueueLimits
+    claim: ClaimTerms | None
+    claims_left: int
+
+
+def accept_turn(db: sqlite3.Connection, new: NewTurn, batch: Batch) -> Accepted:
+    """Write a new turn, or give what its first copy became."""
+    copy = find_copy(db, new.project_id, new.event) or find_repeat(db, new.idempotency)
+    if copy is not None:
+        return copy
+    place = find_place(db, new, batch.now)
+    if new.terminal is not None:
+        accepted = _write_terminal(db, new, new.terminal, place, batch.now)
+    else:
+        accepted = _join(db, new, place, batch) or _write_queued(db, new, place, batch)
+    remember(db, new, accepted, batch.now)
+    return accepted
+
+
+# ---------------------------------------------------------------- terminal turns
+
+
+def _write_terminal(
+    db: sqlite3.Connection, new: NewTurn, terminal: TerminalTurn, place: Place, now: int
+) -> Accepted:
+    sheet = place.sheet
+    if terminal.cancels:
+        _cancel_all(db, sheet, now)
+    draft = Draft(
+        terminal.state,
+        now,
+        error=terminal.error,
+        messages=terminal.messages,
+        deliveries=terminal.deliveries,
+        is_command_answer=new.kind == "command",
+    )
+    accepted = write_turn(db, new, place, draft, now)
+    if terminal.ends_session is not None:
+        sheet.end(terminal.ends_session, now)
+    save_sheet(db, sheet, now)
+    return accepted
+
+
+def _cancel_all(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
+    """Cancel what is queued and waiting in a session, and ask what runs to stop."""
+    key = (sheet.project_id, sheet.session_id)
+    cancelled = db.execute(_CANCEL_TURNS, (now, *key)).rowcount
+    sheet.pending -= cancelled
+    sheet.queued = 0
+    if sheet.owner is None:
+        sheet.ready_at = None
+    else:
+        db.execute(_CANCEL_RUNNING, key)
+
+
+# ---------------------------------------------------------------- queued turns
+
+
+def _join(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted | None:
+    """Add the message to a turn that still gathers, or to the newest one of a full session."""
+    sheet, now, message = place.sheet, batch.now, new.message
+    if message is None or new.kind != "message" or not sheet.queued:
+        return None
+    queued = db.execute(_NEWEST_QUEUED, (sheet.project_id, sheet.session_id)).fetchall()
+    target = next((row for row in queued if _gathers(row, new, now)), None)
+    ready_at = 0
+    if target is not None:
+        delay = int(new.delay_s * _MICROSECONDS)
+        ready_at = min(now + delay, target[4] + _MAX_GATHERING * delay)
+    elif queued and new.when_full == "join" and sheet.queued >= batch.limits.queued_per_session:
+        target = queued[0]
+    if target is None:
+        return None
+    stored = add_message(db, sheet, message, turn_id=target[0], channel=new.channel, now=now)
+    ready_at = max(ready_at, target[1])
+    db.execute(_JOIN, (stored.seq, stored.seq, ready_at, new.project_id, target[0]))
+    if sheet.owner is None:
+        refresh_ready(db, sheet, now)
+    save_sheet(db, sheet, now)
+    row = db.execute(_TURN, (new.project_id, target[0])).fetchone()
+    return Accepted(
+        is_new=True,
+        turn_id=target[0],
+        session_id=sheet.session_id,
+        participant_id=place.participant_id,
+        message_id=stored.id,
+        was_joined=True,
+        turn=to_turn(row),
+    )
+
+
+def _gathers(queued: Row, new: NewTurn, now: int) -> bool:
+    """Whether a queued turn takes this message: the same album, or still inside its window."""
+    _turn_id, ready_at, group_id, attempts, _created_at = queued
+    if attempts:
+        return False
+    if new.group_id is not None and new.group_id == group_id:
+        return True
+    return bool(new.delay_s > 0 and ready_at > now)
+
+
+def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted:
+    sheet, now = place.sheet, batch.now
+    if not _has_room(db, new, sheet, batch):
+        return _write_busy(db, new, place, batch)
+    if new.kind == "message":
+        decline_waiting(db, sheet, now)
+    ready_at = now + int(new.delay_s * _MICROSECONDS)
+    if batch.claims_left and batch.claim and not sheet.pending and ready_at == now:
+        accepted = claim_now(db, new, place, batch.claim, now)
+        if accepted is not None:
+            batch.claims_left -= 1
+            return accepted
+    accepted = write_turn(db, new, place, Draft("queued", ready_at), now)
+    if sheet.owner is None:
+        refresh_ready(db, sheet, now)
+    save_sheet(db, sheet, now)
+    return accepted
+
+
+def _has_room(db: sqlite3.Connection, new: NewTurn, sheet: Sheet, batch: Batch) -> bool:
+    """Whether the bounds allow one more queued turn; raises for those who are to be refused."""
+    limits, refuses = batch.limits, new.when_full == "refuse"
+    if sheet.queued >= limits.queued_per_session and refuses:
+        raise Conflict(
+            f"{sheet.queued} messages already wait in this session.",
+            code="session_busy",
+            retry_after_s=1,
+        )
+    depths: dict[str, int] = dict(db.execute(_DEPTHS, (new.project_id,)).fetchall())
+    if depths.get("", 0) >= limits.queued:
+        if refuses:
+            raise Unavailable("Too much waits already. Try again later.", retry_after_s=5)
+        return False
+    if depths.get(new.project_id, 0) >= limits.queued_per_project:
+        if refuses:
+            raise TooMany(
+                "Too much waits already in this project. Try again later.", retry_after_s=5
+            )
+        return False
+    return True
+
+
+def _write_busy(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted:
+    """Keep a message that cannot be worked on: its turn failed; the note at most once a minute."""
+    sheet, now = place.sheet, batch.now
+    note = new.busy_reply if now - place.busy_told_at >= _BUSY_PAUSE else ()
+    if note and sheet.address_id is not None:
+        db.execute(_TELL_BUSY, (now, sheet.address_id))
+    draft = Draft("failed", now, error=_BUSY, deliveries=note, is_command_answer=True)
+    accepted = write_turn(db, new, place, draft, now)
+    save_sheet(db, sheet, now)
+    return accepted

@@ -1,0 +1,67 @@
+"""Checkpoints: moving the write-ahead log into the database file, beside the commits.
+
+SQLite's own way is to let the commit that fills the log pay for it. Here a thread of its own copies
+with a passive checkpoint, which holds up nobody; only when the log has grown very long does the
+writer itself finish the rest between two groups, so that the log starts over.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from gateway.store.sqlite.connect import open_connection
+
+_ROWS_BETWEEN = 2_000
+"""Changed rows after which the log is worth copying: a few MiB of it."""
+_PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
+_LONG_LOG_PAGES = 16_384
+
+
+class Checkpoints:
+    """Copies in the background; `start` it once, `stop` it once. `finish` runs in the writer."""
+
+    def __init__(self, path: Path, *, ask_writer: Callable[[], None]) -> None:
+        self._path = path
+        self._ask_writer = ask_writer
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._changed_rows = 0
+        self._thread = threading.Thread(target=self._run, name="store-checkpoints", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended."""
+        self._is_stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def count(self, changed_rows: int) -> None:
+        """Note what a commit has changed; called by the writer's thread after each group."""
+        self._changed_rows += changed_rows
+        if self._changed_rows >= _ROWS_BETWEEN:
+            self._changed_rows = 0
+            self._wake.set()
+
+    def _run(self) -> None:
+        with closing(open_connection(self._path)) as connection:
+            while True:
+                self._wake.wait()
+                if self._is_stopping:
+                    return
+                self._wake.clear()
+                with suppress(sqlite3.Error):
+                    _busy, log_pages, copied = connection.execute(_PASSIVE).fetchone()
+                    if log_pages > _LONG_LOG_PAGES and copied < log_pages:
+                        self._ask_writer()
+
+
+def finish(connection: sqlite3.Connection) -> None:
+    """Copy what is left of the log; run between two groups, so that nothing is added meanwhile."""
+    connection.execute(_PASSIVE).fetchall()

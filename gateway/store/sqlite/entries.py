@@ -1,0 +1,155 @@
+"""T1 for what makes no turn: edits, moved chats, reachability, platforms' reports on deliveries.
+
+Runs in the writer's thread only. What names something unknown changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.domain.conversation import TextPart
+from gateway.domain.delivery import DeliveryState
+from gateway.store.protocol.inbox import (
+    Accepted,
+    EditMessage,
+    MoveAddress,
+    ReportDelivery,
+    SetReachability,
+)
+from gateway.store.rows import Row, clean, clean_or_none, from_content
+from gateway.store.sqlite.lanes import (
+    close_lane,
+    end_later_parts,
+    promote,
+    promote_lane,
+    put_address,
+)
+
+_FIND_ADDRESS = """
+SELECT address_id, session_id, next_out_no FROM address
+ WHERE project_id = ? AND channel = ? AND account = ? AND chat = ? AND thread = ?
+"""
+_FIND_MESSAGE = """
+SELECT m.session_id, m.seq, m.message_id, m.turn_id
+  FROM session AS s
+  JOIN message AS m ON m.project_id = s.project_id AND m.session_id = s.session_id
+   AND m.message_ref = ? AND m.role = 'user'
+ WHERE s.address_id = ?
+ ORDER BY m.created_at DESC LIMIT 1
+"""
+_EDIT = """
+UPDATE message SET text = ?, parts = ? WHERE project_id = ? AND session_id = ? AND seq = ?
+"""
+_REKEY = "UPDATE address SET channel = ?, chat = ?, thread = ? WHERE address_id = ?"
+_MOVE_SESSIONS = "UPDATE session SET address_id = ? WHERE address_id = ?"
+_SETTLED_AND_WAITING = "SELECT delivery_id FROM outbox WHERE address_id = ? ORDER BY out_no"
+_MOVE_DELIVERIES = """
+UPDATE outbox SET address_id = ?, out_no = out_no + ?, channel = ? WHERE address_id = ?
+"""
+_MAKE_ROOM = """
+UPDATE address SET next_out_no = next_out_no + ?, session_id = coalesce(session_id, ?)
+ WHERE address_id = ?
+"""
+_WAIT_BEHIND = """
+UPDATE outbox SET next_at = NULL
+ WHERE address_id = ? AND settled_at IS NULL AND is_command_answer = 0 AND state = 'pending'
+"""
+_DROP_ADDRESS = "DELETE FROM address WHERE address_id = ?"
+_SET_REACHABLE = "UPDATE address SET is_reachable = ? WHERE address_id = ?"
+_BY_ID = "SELECT * FROM delivery_row WHERE project_id = ? AND delivery_id = ?"
+_BY_PROVIDER_ID = """
+SELECT * FROM delivery_row WHERE project_id = ? AND account = ? AND provider_id = ?
+ ORDER BY created_at DESC LIMIT 1
+"""
+_SET_RECEIPT = """
+UPDATE outbox
+   SET receipt = ?, error = coalesce(?, error), state = ?, settled_at = ?, next_at = ?,
+       provider_id = coalesce(provider_id, ?)
+ WHERE delivery_id = ?
+"""
+_RANK = {None: 0, "sent": 0, "delivered": 1, "read": 2, "failed": 3}
+
+
+def edit_message(db: sqlite3.Connection, edit: EditMessage) -> Accepted:
+    """Replace the text of a stored user message of that chat."""
+    address = edit.address
+    key = (edit.project_id, address.channel, edit.account, address.chat, address.thread or "")
+    place = db.execute(_FIND_ADDRESS, key).fetchone()
+    found = place and db.execute(_FIND_MESSAGE, (edit.message_ref, place[0])).fetchone()
+    if not found:
+        return Accepted(is_new=True, state="done")
+    session_id, seq, message_id, turn_id = found
+    text, parts = from_content((TextPart(edit.text),))
+    db.execute(_EDIT, (text, parts, edit.project_id, session_id, seq))
+    return Accepted(
+        is_new=True, turn_id=turn_id, session_id=session_id, message_id=message_id, state="done"
+    )
+
+
+def move_address(db: sqlite3.Connection, move: MoveAddress, now: int) -> None:
+    """Re-key an address; one that stands under the new key already takes everything over."""
+    old, new = _key(move, move.old.channel, move.old.chat, move.old.thread), move.new
+    found = db.execute(_FIND_ADDRESS, old).fetchone()
+    if found is None:
+        return
+    old_id, session_id, next_out_no = found
+    target = db.execute(_FIND_ADDRESS, _key(move, new.channel, new.chat, new.thread)).fetchone()
+    if target is None:
+        place = (new.channel, clean(new.chat), clean(new.thread or ""), old_id)
+        db.execute(_REKEY, place)
+        return
+    # The old chat's parts are older: they keep their order and go behind what waits already.
+    db.execute(_MOVE_DELIVERIES, (target[0], target[2] - 1, new.channel, old_id))
+    db.execute(_MAKE_ROOM, (next_out_no - 1, session_id, target[0]))
+    db.execute(_WAIT_BEHIND, (target[0],))
+    db.execute(_MOVE_SESSIONS, (target[0], old_id))
+    db.execute(_DROP_ADDRESS, (old_id,))
+    promote_lane(db, target[0], now)
+
+
+def set_reachability(db: sqlite3.Connection, change: SetReachability, now: int) -> None:
+    """Mark an address; what waits for one that cannot be reached is cancelled."""
+    address = change.address
+    key = _key(change, address.channel, address.chat, address.thread)
+    address_id = put_address(db, key, now)[0]
+    db.execute(_SET_REACHABLE, (change.is_reachable, address_id))
+    if not change.is_reachable:
+        close_lane(db, address_id, now, with_held=True)
+
+
+def report_delivery(db: sqlite3.Connection, report: ReportDelivery, now: int) -> None:
+    """Move the receipt of a delivery forward; a doubtful one is settled by it."""
+    row = _find_delivery(db, report)
+    if row is None or _RANK[report.status] < _RANK[row[15]]:
+        return
+    if report.status == "failed" and row[15] is not None:
+        return
+    receipt = row[15] if report.status == "sent" else report.status
+    state: DeliveryState = row[11]
+    settled_at, next_at = row[24], row[18]
+    if state == "ambiguous":
+        state = "dead" if report.status == "failed" else "sent"
+        settled_at, next_at = now, None
+    error = clean_or_none(report.error)
+    provider_id = clean_or_none(report.provider_id)
+    db.execute(_SET_RECEIPT, (receipt, error, state, settled_at, next_at, provider_id, row[0]))
+    if state != row[11]:
+        if state == "dead":
+            end_later_parts(db, row, now)
+        promote(db, row, now)
+
+
+def _find_delivery(db: sqlite3.Connection, report: ReportDelivery) -> Row | None:
+    row: Row | None = None
+    if report.delivery_id is not None:
+        row = db.execute(_BY_ID, (report.project_id, report.delivery_id)).fetchone()
+    if row is None and report.provider_id is not None:
+        key = (report.project_id, report.account, report.provider_id)
+        row = db.execute(_BY_PROVIDER_ID, key).fetchone()
+    return row
+
+
+def _key(
+    notice: MoveAddress | SetReachability, channel: str, chat: str, thread: str | None
+) -> tuple[str, str, str, str, str]:
+    return notice.project_id, channel, clean(notice.account), clean(chat), clean(thread or "")

@@ -1,0 +1,179 @@
+"""Lanes of deliveries inside a transaction: adding parts, and who goes next.
+
+A lane is an address. Of the parts that stand in it unsettled only the first has a `next_at`; the
+others wait behind it with none, so that looking for due parts never walks through a lane. Answers
+to commands keep no lane: only the parts of one answer go one after the other.
+
+Runs in the writer's thread only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.domain.delivery import NewDelivery
+from gateway.store.rows import Row, to_json_always
+
+_FIND_ADDRESS = """
+SELECT address_id, session_id, is_reachable, busy_told_at FROM address
+ WHERE project_id = ? AND channel = ? AND account = ? AND chat = ? AND thread = ?
+"""
+_ADD_ADDRESS = """
+INSERT INTO address (project_id, channel, account, chat, thread, created_at)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+_LANE = """
+SELECT a.next_out_no, a.is_reachable, a.channel,
+       max(a.blocked_until, coalesce((SELECT b.blocked_until FROM account_block AS b
+                                       WHERE b.channel = a.channel AND b.account = a.account), 0))
+  FROM address AS a WHERE a.address_id = ?
+"""
+_TAKE_NUMBERS = "UPDATE address SET next_out_no = next_out_no + ? WHERE address_id = ?"
+_IS_OCCUPIED = """
+SELECT 1 FROM outbox
+ WHERE address_id = ? AND settled_at IS NULL AND is_command_answer = 0 LIMIT 1
+"""
+_INSERT = """
+INSERT INTO outbox (project_id, turn_id, part_no, delivery_id, session_id, message_id, channel,
+                    address_id, out_no, state, next_at, error, is_command_answer, settled_at,
+                    created_at, part)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FIRST_OF_LANE = """
+SELECT delivery_id, state, next_at FROM outbox
+ WHERE address_id = ? AND settled_at IS NULL AND is_command_answer = 0
+ ORDER BY out_no LIMIT 1
+"""
+_FIRST_OF_ANSWER = """
+SELECT delivery_id, state, next_at FROM outbox
+ WHERE project_id = ? AND turn_id = ? AND settled_at IS NULL
+ ORDER BY part_no LIMIT 1
+"""
+_SET_NEXT_AT = "UPDATE outbox SET next_at = ? WHERE delivery_id = ?"
+_CANCEL_LANE = """
+UPDATE outbox SET state = 'cancelled', error = ?, next_at = NULL, settled_at = ?
+ WHERE address_id = ? AND settled_at IS NULL AND state = 'pending'
+"""
+_CANCEL_HELD = """
+UPDATE outbox SET state = 'cancelled', error = ?, settled_at = ?
+ WHERE address_id = ? AND state = 'held'
+"""
+
+_END_LATER_PARTS = """
+UPDATE outbox SET state = 'dead', error = ?, next_at = NULL, settled_at = ?
+ WHERE project_id = ? AND turn_id = ? AND part_no > ? AND state = 'pending'
+"""
+
+UNREACHABLE = "unreachable"
+EARLIER_PART = "earlier_part"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The turn that makes deliveries: where they are written from."""
+
+    project_id: str
+    session_id: str
+    turn_id: str
+    address_id: int
+    first_part: int = 0
+    is_command_answer: bool = False
+
+
+def put_address(
+    db: sqlite3.Connection, key: tuple[str, str, str, str, str], now: int
+) -> tuple[int, str | None, bool, int]:
+    """The address of (project, channel, account, chat, thread), made if it is new.
+
+    Gives its id, its current session, whether it can be reached, when it was last told "busy".
+    """
+    row = db.execute(_FIND_ADDRESS, key).fetchone()
+    if row is not None:
+        return row[0], row[1], bool(row[2]), row[3]
+    cursor = db.execute(_ADD_ADDRESS, (*key, now))
+    return cursor.lastrowid or 0, None, True, 0
+
+
+def add_deliveries(
+    db: sqlite3.Connection, origin: Origin, deliveries: Sequence[NewDelivery], now: int
+) -> bool:
+    """Put parts at the end of their lane; whether there is something to send.
+
+    To an address that cannot be reached they are written as cancelled, with the reason.
+    """
+    if not deliveries:
+        return False
+    address_id = origin.address_id
+    out_no, is_reachable, channel, blocked_until = db.execute(_LANE, (address_id,)).fetchone()
+    db.execute(_TAKE_NUMBERS, (len(deliveries), address_id))
+    keeps_lane = not origin.is_command_answer
+    is_behind = keeps_lane and db.execute(_IS_OCCUPIED, (address_id,)).fetchone() is not None
+    next_at = max(now, blocked_until) if is_reachable and not is_behind else None
+    for offset, new in enumerate(deliveries):
+        db.execute(
+            _INSERT,
+            (
+                origin.project_id,
+                origin.turn_id,
+                origin.first_part + offset,
+                new.id,
+                origin.session_id,
+                new.message_id,
+                channel,
+                address_id,
+                out_no + offset,
+                "pending" if is_reachable else "cancelled",
+                next_at,
+                None if is_reachable else UNREACHABLE,
+                origin.is_command_answer,
+                None if is_reachable else now,
+                now,
+                to_json_always(new.part),
+            ),
+        )
+        next_at = None
+    return bool(is_reachable)
+
+
+def promote(db: sqlite3.Connection, delivery: Row, now: int) -> str | None:
+    """Make the part that is now first due, after `delivery` (a `delivery_row`) was settled.
+
+    Gives its id when it may leave at once.
+    """
+    if delivery[17]:
+        first = db.execute(_FIRST_OF_ANSWER, (delivery[1], delivery[3])).fetchone()
+    else:
+        first = db.execute(_FIRST_OF_LANE, (delivery[21],)).fetchone()
+    if first is None or first[1] != "pending":
+        return None
+    delivery_id: str = first[0]
+    blocked_until: int = db.execute(_LANE, (delivery[21],)).fetchone()[3]
+    next_at = max(now if first[2] is None else first[2], blocked_until)
+    if next_at != first[2]:
+        db.execute(_SET_NEXT_AT, (next_at, delivery_id))
+    return delivery_id if next_at <= now else None
+
+
+def promote_lane(db: sqlite3.Connection, address_id: int, now: int) -> None:
+    """Make the first part of a lane due, if it waits for nothing else."""
+    first = db.execute(_FIRST_OF_LANE, (address_id,)).fetchone()
+    if first is not None and first[1] == "pending" and first[2] is None:
+        blocked_until: int = db.execute(_LANE, (address_id,)).fetchone()[3]
+        db.execute(_SET_NEXT_AT, (max(now, blocked_until), first[0]))
+
+
+def close_lane(
+    db: sqlite3.Connection, address_id: int, now: int, *, with_held: bool, reason: str = UNREACHABLE
+) -> None:
+    """Cancel what waits in a lane; what is being sent is left to end by itself."""
+    db.execute(_CANCEL_LANE, (reason, now, address_id))
+    if with_held:
+        db.execute(_CANCEL_HELD, (reason, now, address_id))
+
+
+def end_later_parts(db: sqlite3.Connection, delivery: Row, now: int) -> None:
+    """End the parts behind one (a `delivery_row`) that ended other than sent."""
+    key = (delivery[1], delivery[3], delivery[4])
+    db.execute(_END_LATER_PARTS, (EARLIER_PART, now, *key))

@@ -1,0 +1,217 @@
+"""Deliveries on their way: T4, T5, and what operators and the doubtful need."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from gateway.domain.delivery import UNSETTLED, Delivery
+from gateway.domain.ids import DeliveryId, ProjectId
+from gateway.store.protocol.outbox import DeliveryFilter, SendResult
+from gateway.store.rows import Row, clean_or_none, from_time, to_delivery, to_time_or_none
+from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.lanes import close_lane, end_later_parts, promote, promote_lane
+
+_DUE = """
+SELECT d.delivery_id FROM delivery_row AS d
+ WHERE d.channel = ? AND d.next_at <= ? AND d.state = 'pending' AND d.blocked_until <= ?
+   AND (d.is_command_answer
+        OR NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                        WHERE earlier.address_id = d.address_id AND earlier.settled_at IS NULL
+                          AND earlier.out_no < d.out_no AND earlier.is_command_answer = 0))
+ ORDER BY d.next_at LIMIT ?
+"""
+_BEGIN = """
+UPDATE outbox
+   SET state = 'sending', owner = ?, attempts = attempts + 1, next_at = NULL, sent_started_at = ?
+ WHERE delivery_id = ?
+"""
+_ONE = "SELECT * FROM delivery_row WHERE delivery_id = ?"
+_END = """
+UPDATE outbox
+   SET state = ?, owner = NULL, attempts = max(attempts - ?, 0), next_at = ?, error = ?,
+       provider_id = coalesce(?, provider_id), settled_at = ?
+ WHERE delivery_id = ?
+"""
+_BLOCK_ADDRESS = "UPDATE address SET blocked_until = max(blocked_until, ?) WHERE address_id = ?"
+_BLOCK_ACCOUNT = """
+INSERT INTO account_block (channel, account, blocked_until) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET blocked_until = max(blocked_until, excluded.blocked_until)
+"""
+_HOLD_ACCOUNT = """
+UPDATE outbox SET next_at = ?
+ WHERE channel = ? AND next_at < ? AND state = 'pending'
+   AND address_id IN (SELECT address_id FROM address WHERE channel = ? AND account = ?)
+"""
+_SET_UNREACHABLE = "UPDATE address SET is_reachable = 0 WHERE address_id = ?"
+_DOUBT = """
+UPDATE outbox SET state = 'ambiguous', owner = NULL, next_at = ?
+ WHERE owner IS NOT NULL AND owner NOT IN (SELECT value FROM json_each(?))
+"""
+_AMBIGUOUS = """
+SELECT * FROM delivery_row WHERE state = 'ambiguous' AND next_at <= ? ORDER BY next_at LIMIT ?
+"""
+_NEXT_DUE = "SELECT min(next_at) FROM outbox WHERE next_at IS NOT NULL"
+_LIST = """
+SELECT * FROM delivery_row
+ WHERE (?1 IS NULL OR project_id = ?1) AND (?2 IS NULL OR session_id = ?2)
+   AND (?3 IS NULL OR turn_id = ?3)
+   AND (?4 = '[]' OR state IN (SELECT value FROM json_each(?4)))
+ ORDER BY created_at, turn_id, part_no LIMIT ?5
+"""
+_REPLAY = """
+UPDATE outbox
+   SET state = 'pending', settled_at = NULL, next_at = NULL, error = NULL, attempts = 0,
+       receipt = NULL, out_no = ?, created_at = ?
+ WHERE delivery_id = ?
+"""
+_GIVE_UP = """
+UPDATE outbox SET state = 'cancelled', error = 'given up by an operator', next_at = NULL
+ WHERE delivery_id = ?
+"""
+_CUT_OFF = """
+SELECT delivery_id FROM outbox
+ WHERE project_id = ? AND turn_id = ? AND part_no > ? AND state = 'dead' AND error = 'earlier_part'
+ ORDER BY part_no
+"""
+_TAKE_NUMBER = """
+UPDATE address SET next_out_no = next_out_no + 1 WHERE address_id = ? RETURNING next_out_no - 1
+"""
+
+
+class SqliteOutbox(Area):
+    """The outbox, in one SQLite file."""
+
+    async def begin_sends(
+        self, *, owner: str, limit: int, channels: Sequence[str]
+    ) -> list[Delivery]:
+        """Move due deliveries of these channels to `sending`, the first of each free lane (T4)."""
+
+        def operation(db: sqlite3.Connection) -> list[Delivery]:
+            now = self._clock()
+            begun: list[Delivery] = []
+            for channel in channels:
+                due = db.execute(_DUE, (channel, now, now, limit - len(begun))).fetchall()
+                begun += [_begin(db, row[0], owner, now) for row in due]
+            return begun
+
+        return await self._writer.run(operation)
+
+    async def end_sends(self, results: Sequence[SendResult], *, owner: str) -> list[Delivery]:
+        """Write how tries ended (T5); the next due part of each lane, already `sending`."""
+
+        def operation(db: sqlite3.Connection) -> list[Delivery]:
+            now = self._clock()
+            following: list[Delivery] = []
+            for result in results:
+                delivery_id = _end(db, result, owner, now)
+                if delivery_id is not None:
+                    following.append(_begin(db, delivery_id, owner, now))
+            return following
+
+        return await self._writer.run(operation)
+
+    async def doubt_abandoned(self, *, living: Sequence[str]) -> int:
+        """Move `sending` rows whose owner no longer lives to `ambiguous`; how many."""
+        owners = json.dumps(list(living))
+        return await self._writer.run(
+            lambda db: db.execute(_DOUBT, (self._clock(), owners)).rowcount
+        )
+
+    async def ambiguous(self, *, limit: int) -> list[Delivery]:
+        """Doubtful deliveries due for reconciliation, oldest first."""
+        rows = await self._readers.all(_AMBIGUOUS, (self._clock(), limit))
+        return [to_delivery(row) for row in rows]
+
+    async def next_due_at(self) -> datetime | None:
+        """When the next pending or ambiguous delivery is due; None = nothing waits."""
+        row = await self._readers.one(_NEXT_DUE)
+        return None if row is None else to_time_or_none(row[0])
+
+    async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
+        """Deliveries for people to look at, oldest first."""
+        states = json.dumps(sorted(which.states))
+        parameters = (which.project_id, which.session_id, which.turn_id, states, which.limit)
+        return [to_delivery(row) for row in await self._readers.all(_LIST, parameters)]
+
+    async def replay(
+        self, project_id: ProjectId, delivery_id: DeliveryId, *, to: Literal["pending", "cancelled"]
+    ) -> Delivery | None:
+        """An operator's decision on a held or dead delivery; None = no such row in such a state.
+
+        A replayed part goes to the end of its lane, and later parts of its turn that ended only
+        because of it go with it.
+        """
+
+        def operation(db: sqlite3.Connection) -> Delivery | None:
+            row = db.execute(_ONE, (delivery_id,)).fetchone()
+            if row is None or row[1] != project_id or row[11] not in {"held", "dead", "expired"}:
+                return None
+            if to == "cancelled":
+                db.execute(_GIVE_UP, (delivery_id,))
+            else:
+                _replay(db, row, self._clock())
+            return to_delivery(db.execute(_ONE, (delivery_id,)).fetchone())
+
+        return await self._writer.run(operation)
+
+
+def _begin(db: sqlite3.Connection, delivery_id: str, owner: str, now: int) -> Delivery:
+    db.execute(_BEGIN, (owner, now, delivery_id))
+    return to_delivery(db.execute(_ONE, (delivery_id,)).fetchone())
+
+
+def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> str | None:
+    """Write how one try ended; the id of the part of its lane that may leave at once."""
+    row = db.execute(_ONE, (result.delivery_id,)).fetchone()
+    if row is None:
+        return None
+    is_ours = row[11] == "sending" and row[22] == owner
+    if not is_ours and row[11] != "ambiguous":
+        return None
+    is_settled = result.state not in UNSETTLED
+    next_at = None
+    if not is_settled:
+        next_at = max(now, from_time(result.next_at)) if result.next_at else now
+    db.execute(
+        _END,
+        (
+            result.state,
+            int(not result.counts),
+            next_at,
+            clean_or_none(result.error),
+            clean_or_none(result.provider_id),
+            now if is_settled else None,
+            result.delivery_id,
+        ),
+    )
+    if result.blocked_until is not None:
+        _block(db, row, result, from_time(result.blocked_until))
+    if is_settled and result.state != "sent":
+        end_later_parts(db, row, now)
+    if result.state == "dead" and result.scope == "address":
+        db.execute(_SET_UNREACHABLE, (row[21],))
+        close_lane(db, row[21], now, with_held=False)
+    return promote(db, row, now)
+
+
+def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> None:
+    """Keep everything of the address, or of the account, waiting until then."""
+    channel, account, address_id = row[23], row[6], row[21]
+    if result.scope == "account":
+        db.execute(_BLOCK_ACCOUNT, (channel, account, until))
+        db.execute(_HOLD_ACCOUNT, (until, channel, until, channel, account))
+    else:
+        db.execute(_BLOCK_ADDRESS, (until, address_id))
+
+
+def _replay(db: sqlite3.Connection, row: Row, now: int) -> None:
+    cut_off = db.execute(_CUT_OFF, (row[1], row[3], row[4])).fetchall()
+    for delivery_id in (row[0], *(part[0] for part in cut_off)):
+        out_no = db.execute(_TAKE_NUMBER, (row[21],)).fetchone()[0]
+        db.execute(_REPLAY, (out_no, now, delivery_id))
+    promote(db, row, now)
+    promote_lane(db, row[21], now)

@@ -1,0 +1,103 @@
+"""The store in one SQLite file: all areas over one writer and its readers, and its life.
+
+The data directory is made when it is missing; the file is migrated before anything else is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from pathlib import Path
+
+from gateway.errors import StoreError
+from gateway.store.lock import hold_directory
+from gateway.store.sqlite.accounts import SqliteAccounts
+from gateway.store.sqlite.area import Clock, system_clock
+from gateway.store.sqlite.checkpoints import Checkpoints, finish
+from gateway.store.sqlite.connect import open_connection, store_error
+from gateway.store.sqlite.coordination import SqliteCoordination
+from gateway.store.sqlite.history import SqliteHistory
+from gateway.store.sqlite.inbox import SqliteInbox
+from gateway.store.sqlite.outbox import SqliteOutbox
+from gateway.store.sqlite.people import SqlitePeople
+from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.schema import check, is_empty, migrate, missing_migrations
+from gateway.store.sqlite.turns import SqliteTurns
+from gateway.store.sqlite.writer import Writer
+
+_UMASK = 0o077
+
+
+class SqliteStore(
+    SqliteInbox,
+    SqliteTurns,
+    SqliteOutbox,
+    SqliteHistory,
+    SqlitePeople,
+    SqliteAccounts,
+    SqliteCoordination,
+):
+    """Everything that is remembered, in one SQLite file."""
+
+
+@asynccontextmanager
+async def open_sqlite(
+    path: Path, *, lock: bool, owner: str, clock: Clock = system_clock
+) -> AsyncIterator[SqliteStore]:
+    """The store in that file, made and migrated as needed; closed at the end of the block.
+
+    With `lock` the data directory is held and the file is looked through. Raises HeldElsewhere, and
+    StoreError (`store_read_only`, `store_corrupt`, `store_newer`) that no waiting mends.
+    """
+    async with AsyncExitStack() as stack:
+        with _explained(path):
+            _prepare(path, stack, lock=lock, owner=owner)
+            writer = Writer(path)
+            checkpoints = Checkpoints(path, ask_writer=lambda: writer.post(finish))
+            writer.start(after_commit=checkpoints.count)
+            stack.push_async_callback(writer.close)
+            checkpoints.start()
+            stack.callback(checkpoints.stop)
+            readers = Readers(path)
+            stack.push_async_callback(readers.close)
+            await readers.open()
+        yield SqliteStore(writer, readers, clock)
+
+
+def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> None:
+    """Make directory and file, hold the lock, migrate."""
+    old_umask = os.umask(_UMASK)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if lock:
+            stack.enter_context(hold_directory(path.parent, owner=owner))
+        with closing(open_connection(path)) as connection, ExitStack() as while_migrating:
+            if lock:
+                check(connection, path)
+            if not missing_migrations(connection):
+                return
+            if not lock and not is_empty(connection):
+                # Nobody may serve from a store whose schema changes.
+                while_migrating.enter_context(hold_directory(path.parent, owner="migrating"))
+            migrate(connection)
+    finally:
+        os.umask(old_umask)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of opening as what no waiting mends."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"The data directory {path.parent} cannot be used ({error.strerror}). Give this user"
+            " write access to it, or name another in `store.url`.",
+            transient=False,
+            code="store_read_only",
+        ) from error
+    except sqlite3.Error as error:
+        found = store_error(error, path=path)
+        raise StoreError(found.message, transient=False, code=found.code) from error

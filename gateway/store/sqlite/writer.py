@@ -1,0 +1,216 @@
+"""The one writer: a thread that owns the one writing connection and commits in groups.
+
+Takes whole operations, functions of the connection; gives their results, or raises what they
+raised, only after COMMIT. Everything that waits when the thread looks becomes one transaction, with
+a savepoint around each operation when there are several: an operation that raises undoes itself and
+nothing else. All results of a group go back to the event loop in one hop.
+
+Operations never begin or end transactions, and never touch the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, TypeVar
+
+from gateway.errors import StoreError, Unprocessable
+from gateway.store.sqlite.connect import open_connection, store_error
+
+Result = TypeVar("Result")
+Operation = Callable[[sqlite3.Connection], Result]
+
+_MAX_GROUP = 256
+"""Operations in one commit at most, so that the first of them does not wait for ever."""
+
+
+@dataclass(slots=True)
+class _Job:
+    operation: Operation[Any]
+    future: asyncio.Future[Any] | None
+    is_alone: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
+class _GroupUndone(sqlite3.OperationalError):
+    """SQLite ended the transaction under a group; the cause is the first error."""
+
+
+class _Caught:
+    """Keeps an exception of a job for its caller, who gets it after the group's end."""
+
+    __slots__ = ("_job",)
+
+    def __init__(self, job: _Job) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._job.error = error
+        return error is not None
+
+
+class Writer:
+    """Runs operations for one event loop; `start` it once, `close` it once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._after_commit: Callable[[int], None] | None = None
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._connection: sqlite3.Connection
+        self._is_closed = False
+
+    def start(self, *, after_commit: Callable[[int], None] | None = None) -> None:
+        """Open the connection and start the thread; raises sqlite3.Error.
+
+        `after_commit` is told, in the thread, how many rows each group has changed.
+        """
+        self._after_commit = after_commit
+        self._connection = open_connection(self._path)
+        self._thread.start()
+
+    async def run(self, operation: Operation[Result]) -> Result:
+        """Run an operation durably: returns or raises only after its group's commit.
+
+        Raises what the operation raises, and StoreError when the group could not be committed.
+        """
+        return await self._put(operation, is_alone=False)
+
+    async def run_alone(self, operation: Operation[Result]) -> Result:
+        """Run an operation between two groups, outside any transaction."""
+        return await self._put(operation, is_alone=True)
+
+    def post(self, operation: Operation[object]) -> None:
+        """Have an operation run between two groups some time; may be called from any thread."""
+        self._jobs.put(_Job(operation, None, is_alone=True))
+
+    async def close(self) -> None:
+        """Run what waits, then close the connection; a second call changes nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    async def _put(self, operation: Operation[Result], *, is_alone: bool) -> Result:
+        if self._is_closed:
+            raise StoreError("The store is closed.", transient=False)
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._jobs.put(_Job(operation, future, is_alone))
+        return await future
+
+    # ------------------------------------------------------------ in the thread
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            jobs, is_open = self._take()
+            alone = [job for job in jobs if job.is_alone]
+            together = [job for job in jobs if not job.is_alone] if alone else jobs
+            if together:
+                self._commit(together)
+            for job in alone:
+                with _Caught(job):
+                    job.result = job.operation(self._connection)
+            self._hand_back(jobs)
+        self._connection.close()
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        """Everything that waits, at least one job; False when the writer is to close."""
+        jobs: list[_Job] = []
+        job = self._jobs.get()
+        try:
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == _MAX_GROUP:
+                    return jobs, True
+                job = self._jobs.get_nowait()
+        except Empty:
+            return jobs, True
+        return jobs, False
+
+    def _commit(self, jobs: Sequence[_Job]) -> None:
+        """Run a group in one transaction; results and errors stand in the jobs afterwards."""
+        connection = self._connection
+        changes_before = connection.total_changes
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if len(jobs) == 1:
+                self._run_single(jobs[0])
+            else:
+                self._run_group(jobs)
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            cause = error.__cause__ if isinstance(error, _GroupUndone) else error
+            for job in jobs:
+                job.error = job.error or cause
+        if self._after_commit is not None:
+            self._after_commit(connection.total_changes - changes_before)
+
+    def _run_single(self, job: _Job) -> None:
+        with _Caught(job):
+            job.result = job.operation(self._connection)
+        if job.error is not None:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _run_group(self, jobs: Sequence[_Job]) -> None:
+        execute = self._connection.execute
+        for job in jobs:
+            execute("SAVEPOINT operation")
+            with _Caught(job):
+                job.result = job.operation(self._connection)
+            if job.error is None:
+                execute("RELEASE operation")
+                continue
+            if not self._connection.in_transaction:
+                # SQLite itself undid the whole group, as it does when the disk is full.
+                raise _GroupUndone(str(job.error)) from job.error
+            execute("ROLLBACK TO operation")
+            execute("RELEASE operation")
+
+    def _hand_back(self, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            if isinstance(job.error, sqlite3.Error):
+                cause = job.error
+                job.error = store_error(cause, path=self._path)
+                job.error.__cause__ = cause
+            elif isinstance(job.error, UnicodeEncodeError):
+                job.error = Unprocessable(
+                    "The text holds half a surrogate pair and cannot be stored.",
+                    code="invalid_text",
+                )
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_resolve, jobs)
+
+
+def _resolve(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        if job.future is None or job.future.done():
+            continue
+        if job.error is None:
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(job.error)
