@@ -91,16 +91,15 @@ class LazyGroup(click.Group):
 )
 @config_option
 @click.version_option(__version__, prog_name=NAME, message="%(prog)s %(version)s")
-@click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli() -> None:
     """Carry conversations between people and LLM agents, and lose none of them."""
-    ctx.ensure_object(Call)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code. Prints every error as its reader wants it."""
+    call = Call()
     try:
-        result = cli.main(list(arguments), prog_name=NAME, standalone_mode=False)
+        result = cli.main(list(arguments), prog_name=NAME, standalone_mode=False, obj=call)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return EXIT_USAGE
@@ -113,9 +112,18 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get(DEBUG_VARIABLE) == "1" and not isinstance(error, click.ClickException):
             raise
         failure = explain_failure(error)
+        if failure.is_ours and call.keeps_log:
+            _log_crash(error)
         failure.show(as_json="--json" in arguments)
         return failure.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _log_crash(error: Exception) -> None:
+    """Write the whole trace to the log; the library is loaded already where there is one."""
+    import structlog
+
+    structlog.get_logger(__name__).error("gateway_crashed", exc_info=error)
 
 
 def _close_output() -> None:

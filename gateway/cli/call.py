@@ -17,10 +17,14 @@ Function = Callable[..., Any]
 
 @dataclass(slots=True)
 class Call:
-    """The common options of one call, as far as they were given."""
+    """The common options of one call, as far as they were given.
+
+    `keeps_log`: standard error is a log, so that the trace of a crash belongs there.
+    """
 
     config_path: Path | None = None
     wants_json: bool = False
+    keeps_log: bool = False
 
 
 def config_option(function: Function) -> Function:

@@ -39,6 +39,8 @@ class Failure:
     exit_code: int
     code: str
     problems: tuple[str, ...]
+    is_ours: bool = False
+    """A mistake of this program, not of its operator."""
 
     def show(self, *, as_json: bool) -> None:
         """Write it to standard error."""
@@ -88,7 +90,7 @@ def _unexpected(error: Exception) -> Failure:
     what = " ".join(str(error).split())[:200]
     said = f"{type(error).__name__}: {what}" if what else type(error).__name__
     remedy = "set BOT_GATEWAY_DEBUG=1 to see where, and report it"
-    return Failure(EXIT_FAILED, "internal", (f"unexpected {said}; {remedy}",))
+    return Failure(EXIT_FAILED, "internal", (f"unexpected {said}; {remedy}",), is_ours=True)
 
 
 def _with_hint(error: click.UsageError) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import click
-import structlog
 
 from gateway.cli.call import Call, config_option, examples
 from gateway.cli.configuration import read_whole_config
@@ -13,11 +12,9 @@ from gateway.cli.demo import announce, default_bot, fresh_key
 from gateway.config.values import Config
 from gateway.daemon.life import serve
 from gateway.daemon.parts import Parts
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError
 from gateway.registry import Registry
 from gateway.telemetry.logs import configure_logs
-
-log = structlog.get_logger(__name__)
 
 
 @click.command(
@@ -40,12 +37,8 @@ def command(call: Call, demo: bool) -> None:
     config = read_whole_config(call, registry)
     settings = config.settings.log
     configure_logs(level=settings.level, log_format=settings.format)
-    try:
-        asyncio.run(_serve(config, registry, is_demo=demo))
-    except Exception as error:
-        if not _is_known(error):
-            log.exception("gateway_crashed")
-        raise
+    call.keeps_log = True
+    asyncio.run(_serve(config, registry, is_demo=demo))
 
 
 async def _serve(config: Config, registry: Registry, *, is_demo: bool) -> None:
@@ -62,10 +55,3 @@ async def _tell(config: Config, parts: Parts) -> None:
     if bot is None:
         raise ConfigError(f"{config.path}: there is no bot to show; add [[bots]]")
     announce(config, bot, key=await fresh_key(parts.services.keys, bot.project_id))
-
-
-def _is_known(error: BaseException) -> bool:
-    """Whether an error says itself what to do, so that its trace helps nobody."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_known(inner) for inner in error.exceptions)
-    return isinstance(error, GatewayError)
