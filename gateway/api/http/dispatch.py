@@ -37,17 +37,18 @@ class Dispatcher:
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[web.RouteDef]:
         """One route an endpoint; GET answers HEAD too."""
-        return [route for endpoint in endpoints for route in self._routes(endpoint)]
+        return [self._route(endpoint) for endpoint in endpoints]
 
-    def _routes(self, endpoint: Endpoint) -> list[web.RouteDef]:
+    def _route(self, endpoint: Endpoint) -> web.RouteDef:
         async def handle(request: web.Request) -> web.StreamResponse:
             call = await self._call(request, endpoint)
             if endpoint.once:
                 return await self._once(call)
             return _response(await endpoint.handler(call))
 
-        methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
-        return [web.route(method, endpoint.path, handle) for method in methods]
+        if endpoint.method == "GET":
+            return web.get(endpoint.path, handle)
+        return web.route(endpoint.method, endpoint.path, handle)
 
     async def _call(self, request: web.Request, endpoint: Endpoint) -> Call:
         demands = endpoint.demands
