@@ -97,6 +97,10 @@ class HistoryStore(Protocol):
         """The project of a session, turn, message or delivery id; for operators' commands only."""
         ...
 
+    async def turn_of(self, project_id: ProjectId, identifier: str) -> TurnId | None:
+        """The turn that a message or delivery id belongs to; for operators' commands only."""
+        ...
+
     async def sessions(
         self, project_id: ProjectId, which: SessionFilter, *, page: Page
     ) -> list[Session]:

@@ -103,6 +103,11 @@ SELECT project_id FROM known AS p
     OR EXISTS (SELECT 1 FROM message AS m WHERE m.project_id = p.project_id AND m.message_id = ?1)
     OR p.project_id = (SELECT o.project_id FROM outbox AS o WHERE o.delivery_id = ?1)
 """
+_TURN_OF = """
+SELECT turn_id FROM message WHERE project_id = ?1 AND message_id = ?2
+ UNION ALL
+SELECT turn_id FROM outbox WHERE project_id = ?1 AND delivery_id = ?2
+"""
 _TURNS = """
 SELECT * FROM turn_row
  WHERE project_id = ?1 AND session_id = ?2 AND (?3 IS NULL OR turn_id = ?3) ORDER BY seq
@@ -138,6 +143,11 @@ class SqliteHistory(Area):
     async def find_project(self, identifier: str) -> ProjectId | None:
         """The project of a session, turn, message or delivery id; for operators' commands only."""
         row = await self._readers.one(_FIND_PROJECT, (identifier,))
+        return None if row is None else row[0]
+
+    async def turn_of(self, project_id: ProjectId, identifier: str) -> TurnId | None:
+        """The turn that a message or delivery id belongs to; for operators' commands only."""
+        row = await self._readers.one(_TURN_OF, (project_id, identifier))
         return None if row is None else row[0]
 
     async def sessions(
