@@ -19,6 +19,7 @@ class FakeHost:
         self.failures: list[Exception] = []
         self.refused = 0
         self.unreadable_cursors = 0
+        self.unwritable_cursors = 0
         self.poison: Callable[[Inbound], bool] = lambda _: False
         self._changes = Changes()
 
@@ -40,6 +41,9 @@ class FakeHost:
                 raise self.failures.pop(0)
             if any(self.poison(event) for event in batch):
                 raise ValueError("this one cannot be stored")
+            if not batch and self.unwritable_cursors:
+                self.unwritable_cursors -= 1
+                raise ValueError("no place for a cursor")
             self.batches.append(list(batch))
             if cursor is not None:
                 self.cursors[cursor[0]] = cursor[1]

@@ -76,7 +76,10 @@ def test_a_channel_open_to_whole_groups_hears_everything():
     assert not event.is_direct
 
 
-@pytest.mark.parametrize("name", ["group-mention", "group-reply-to-us", "taken-into-group"])
+@pytest.mark.parametrize(
+    "name",
+    ["group-mention", "group-reply-to-us", "taken-into-group", "button-pressed-in-group"],
+)
 def test_a_channel_closed_to_groups_hears_nothing_from_them(name):
     reading = Reading(me=ME, channel="tg", groups="off")
 
@@ -97,6 +100,17 @@ def test_what_is_no_update_is_kept_raw(update):
 
     assert isinstance(event, Unreadable)
     assert json.loads(event.raw) == update
+
+
+def test_an_update_nested_too_deep_to_be_written_down_is_noted():
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    event = inbound({"update_id": 1, "message": deep}, READING, received_at=NOW)
+
+    assert isinstance(event, Unreadable)
+    assert event.reason == "update nested too deep"
 
 
 @given(JSON_VALUES, st.sampled_from(["message", "edited_message", "callback_query", "x"]))

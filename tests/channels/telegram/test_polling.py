@@ -72,6 +72,15 @@ async def test_an_update_that_cannot_be_stored_is_kept_raw_and_holds_up_nothing(
     }
 
 
+async def test_a_place_that_could_not_be_stored_is_not_given_up():
+    async with polling() as running:
+        running.host.unwritable_cursors = 3
+        update = running.telegram.post_photo(7, 7)
+        await running.telegram.wait_until_confirmed()
+
+    assert list(running.host.cursors.values()) == [str(update["update_id"] + 1)]
+
+
 async def test_a_restart_goes_on_where_the_last_batch_was_stored():
     async with TelegramServer() as telegram:
         host, channel = FakeHost(), channel_for(telegram)
@@ -193,9 +202,10 @@ async def test_troubles_of_the_platform_show_in_health_and_pass(fault):
         assert running.host.states[-1] == ("connected", None)
 
 
-async def test_an_answer_that_is_no_list_is_survived():
+@pytest.mark.parametrize("body", ["<html>", '{"ok": true, "result": true}'])
+async def test_an_answer_that_is_no_list_is_survived(body):
     async with polling() as running:
-        running.telegram.fail("getUpdates", faults.HtmlError(status=200, body="<html>"), times=1)
+        running.telegram.fail("getUpdates", faults.HtmlError(status=200, body=body), times=1)
         running.telegram.post_text(7, 7, "hello")
         await running.host.until(lambda: "hello" in running.host.texts)
 
@@ -203,7 +213,9 @@ async def test_an_answer_that_is_no_list_is_survived():
 async def test_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatch):
     monkeypatch.setattr("channels.telegram.bot_api.POLL_MARGIN_S", 0.01)
     async with connected() as running:
-        running.channel.poll_times = replace(QUICK_POLLS, wait_s=0.01)
+        running.channel.poll_times = replace(
+            QUICK_POLLS, wait_s=0.01, first_pause_s=60, longest_pause_s=60
+        )
         running.telegram.fail("getUpdates", faults.Hang(), times=4)
         async with running.channel.receiving():
             await running.host.until_state("degraded", "SocketTimeoutError")

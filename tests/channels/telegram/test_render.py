@@ -158,6 +158,10 @@ def test_a_code_block_cut_in_two_is_one_in_both_parts():
         ]
 
 
+def test_a_long_quote_is_not_folded_away():
+    assert kinds("> " + "said " * 100) == [("blockquote", ("said " * 100).strip())]
+
+
 def test_a_link_is_never_cut():
     long_link = "[" + "linked words " * 100 + "](https://x.example)"
 
