@@ -8,7 +8,7 @@ filled by a ping event; a reader that stops reading is cut off and may come back
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from aiohttp import web
@@ -47,10 +47,11 @@ async def stream(
     *,
     settings: ApiSettings,
     may_go_on: Callable[[], Awaitable[bool]],
+    headers: Mapping[str, str],
 ) -> web.StreamResponse:
     """Write frames until they end or the reader is gone; raises what they raise at first.
 
-    `may_go_on` is asked at every ping: False ends the stream.
+    `may_go_on` is asked at every ping: False ends the stream. `headers` are added to our own.
     """
     async with aclosing(frames):
         feed = _Feed(frames)
@@ -59,7 +60,7 @@ async def stream(
             await feed.wait(FIRST_WAIT_S)
             if pump.done() and not feed.has_news:
                 await pump
-            response = await _begin(request)
+            response = await _begin(request, headers)
             await _write(response, feed, settings=settings, may_go_on=may_go_on)
             if pump.done():
                 await pump
@@ -71,8 +72,8 @@ async def stream(
             await asyncio.gather(pump, return_exceptions=True)
 
 
-async def _begin(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers=_HEADERS)
+async def _begin(request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**_HEADERS, **headers})
     request[STATE].has_begun = True
     await response.prepare(request)
     return response

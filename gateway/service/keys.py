@@ -38,6 +38,18 @@ _KIND_SCOPES: dict[KeyKind, frozenset[Scope]] = {
 }
 """Kinds of keys whose scopes nobody chooses."""
 
+_VIEWER_SCOPES: frozenset[Scope] = frozenset(
+    {
+        "agents:read",
+        "channels:read",
+        "chat",
+        "events:read",
+        "files:read",
+        "participants:read",
+        "sessions:read",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
@@ -174,7 +186,9 @@ def _kind(new: NewKey) -> KeyKind:
 def _scopes(new: NewKey, kind: KeyKind) -> frozenset[Scope]:
     if kind in _KIND_SCOPES:
         return _KIND_SCOPES[kind]
-    return DEFAULT_SCOPES if new.scopes is None else new.scopes
+    if new.scopes is not None:
+        return new.scopes
+    return _VIEWER_SCOPES if new.role == "viewer" else DEFAULT_SCOPES
 
 
 def _hint(text: str, kind: KeyKind) -> str:

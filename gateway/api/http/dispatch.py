@@ -14,7 +14,7 @@ from gateway.api.http.queries import check_no_query
 from gateway.api.http.settings import ApiSettings
 from gateway.domain.access import Principal
 from gateway.domain.ids import ProjectId
-from gateway.errors import Conflict, Forbidden
+from gateway.errors import Conflict, Forbidden, Unavailable
 from gateway.service.repeats import IdempotencyKey, StoredAnswer
 from gateway.service.services import Services
 
@@ -60,6 +60,8 @@ class Dispatcher:
                 raise Forbidden(f"This key lacks the scope {demands!r}.")
         if endpoint.query is None:
             check_no_query(request)
+        if endpoint.makes_turns and self._services.health.is_draining:
+            raise Unavailable("The gateway is stopping.", retry_after_s=5, code="draining")
         return Call(
             request=request,
             endpoint=endpoint,

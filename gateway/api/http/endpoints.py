@@ -143,3 +143,8 @@ class Endpoint:
     once: bool = False
     has_etag: bool = False
     restore: Callable[[Call, bytes], BaseModel] | None = None
+
+    @property
+    def makes_turns(self) -> bool:
+        """Whether requests here start work, which a stopping gateway refuses unread."""
+        return self.method == "POST" and bool(self.streams)

@@ -42,7 +42,7 @@ async def answer_turn(call: Call, started: Started, wish: Wish) -> Answer | web.
     Raises Conflict when a plain repeat comes while the turn still runs, and the turn's own error.
     """
     if wish.stream:
-        return await stream_turn(call, started, after=None)
+        return await stream_turn(call, started, after=None, is_repeat=started.is_replay)
     again = REPLAYED if started.is_replay else {}
     place = turn_place(started.turn)
     if wish.background:
@@ -62,8 +62,13 @@ async def answer_turn(call: Call, started: Started, wish: Wish) -> Answer | web.
     return Answer(document=turn_out(turn), headers=again)
 
 
-async def stream_turn(call: Call, started: Started, *, after: int | None) -> web.StreamResponse:
-    """The events of a turn above `after`, past and to come; None = from its start."""
+async def stream_turn(
+    call: Call, started: Started, *, after: int | None, is_repeat: bool = False
+) -> web.StreamResponse:
+    """The events of a turn above `after`, past and to come; None = from its start.
+
+    `is_repeat`: this request repeats the one that started the turn.
+    """
     access, chat = call.services.access, call.services.chat
     text = bearer(call.request)
 
@@ -80,6 +85,7 @@ async def stream_turn(call: Call, started: Started, *, after: int | None) -> web
         frames(started.turn, events, from_start=after is None),
         settings=call.settings,
         may_go_on=may_go_on,
+        headers={"Location": turn_place(started.turn), **(REPLAYED if is_repeat else {})},
     )
 
 

@@ -45,8 +45,8 @@ def _checks_out(checks: Sequence[Check]) -> list[CheckOut]:
 
 async def _may_see_checks(call: Call) -> bool:
     """Whether the caller is an admin or sits on this machine."""
-    if "Authorization" not in call.request.headers:
-        return _is_loopback(client_address(call.request, call.settings))
+    if _is_loopback(client_address(call.request, call.settings)):
+        return True
     try:
         principal = await call.services.access.authenticate(bearer(call.request))
     except Unauthorized:

@@ -208,11 +208,11 @@ class Client:
 
     async def get(self, path: str, **headers: str) -> Reply:
         """GET."""
-        return await self.call("GET", path, **headers)
+        return await self.call("GET", path, None, raw=None, **headers)
 
     async def post(self, path: str, body: object = None, **headers: str) -> Reply:
         """POST."""
-        return await self.call("POST", path, body, **headers)
+        return await self.call("POST", path, body, raw=None, **headers)
 
     async def say(self, text: str, *, session: str | None = None, **more: object) -> Reply:
         """Send a message by `/v1/chat`."""
