@@ -35,6 +35,18 @@ def open_store(
     return open_sqlite(sqlite_path(url, base=base), lock=lock, owner=owner)
 
 
+def migrate_store(url: str, *, base: Path | None = None) -> list[int]:
+    """Bring the store behind an address up to this program's schema; the steps taken, if any.
+
+    Raises HeldElsewhere while a process serves from it, else as `open_store`.
+    """
+    if not url.startswith("sqlite:"):
+        raise ConfigError("store.url must begin with sqlite: and a path")
+    from gateway.store.sqlite.store import migrate_sqlite
+
+    return migrate_sqlite(sqlite_path(url, base=base))
+
+
 def sqlite_path(url: str, *, base: Path | None = None) -> Path:
     """The file that a `sqlite:` address means.
 

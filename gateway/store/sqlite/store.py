@@ -86,6 +86,25 @@ def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> No
         os.umask(old_umask)
 
 
+def migrate_sqlite(path: Path) -> list[int]:
+    """Bring the file up to this program's schema with the directory held; the steps taken.
+
+    Raises HeldElsewhere and StoreError as `open_sqlite` does.
+    """
+    old_umask = os.umask(_UMASK)
+    try:
+        with _explained(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (
+                hold_directory(path.parent, owner="migrating"),
+                closing(open_connection(path)) as connection,
+            ):
+                check(connection, path)
+                return migrate(connection)
+    finally:
+        os.umask(old_umask)
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Errors of opening as what no waiting mends."""
