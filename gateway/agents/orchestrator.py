@@ -11,7 +11,8 @@ How the kinds of agents differ:
 - *internal*: the text is never shown; it goes, as an internal message with a hand-off, to the agent
   on the way back that talks to the person, and that one goes on within the turn.
 - *post-process*: where a bot has one, the final text of the talking agent becomes an internal
-  draft, and only the rewritten text is streamed and shown; text beside tool calls stays internal.
+  draft, and only the rewritten text is streamed and shown, in the name of the talking agent: a
+  person meets no editor. Text beside tool calls stays internal.
   If the rewriting fails, the turn fails: a draft is never shown in its place.
 - *escalation*: talks like an ordinary agent.
 """
@@ -237,7 +238,7 @@ class _Run:
             yield self._keep(answer.message(is_incomplete=answer.was_cut))
         else:
             yield self._keep(answer.message(is_internal=True))
-            final = Answer(editor.name, is_shown=True)
+            final = Answer(agent.name, is_shown=True)
             prompt = rewrite_prompt(editor, answer.text)
             async with aclosing(self._ask(editor, prompt, final)) as events:
                 async for event in events:

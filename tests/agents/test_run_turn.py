@@ -240,7 +240,7 @@ class TestPostProcess:
 
         draft, final = turn.messages
         assert (draft.text, draft.agent, draft.visibility) == ("draft text", "Desk", "internal")
-        assert final.agent == "Style"
+        assert final.agent == "Desk", "a person talks to the same agent as before"
 
     async def test_the_talking_agent_stays_the_final_one(self):
         model = FakeModel("draft text", "Final text.")
