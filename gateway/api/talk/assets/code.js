@@ -7,7 +7,12 @@ import { build, icon } from "./build.js";
 
 /** @param {string} text @param {string} language */
 export function codeBlock(text, language) {
-  const head = build("div", { class: "code-head" }, build("span", {}, language || "code"), copyButton(() => text));
+  const head = build(
+    "div",
+    { class: "code-head" },
+    build("span", {}, language || "code"),
+    copyButton(() => text),
+  );
   const pre = build("pre", { tabindex: "0" }, build("code", {}, text));
   return build("div", { class: "code" }, head, pre);
 }

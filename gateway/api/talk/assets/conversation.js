@@ -28,8 +28,8 @@ export class Conversation {
     const { memory, log, composer, frame } = this.#parts;
     try {
       await this.#load();
-    } catch (problem) {
-      log.fail(problem.sentence, "Try again", () => this.start());
+    } catch (error) {
+      log.fail(Problem.of(error).sentence, "Try again", () => this.start());
       return;
     } finally {
       frame.loaded();
@@ -105,8 +105,8 @@ export class Conversation {
     let page;
     try {
       page = await api.messages(null);
-    } catch (problem) {
-      if (problem.code !== "session_lost") throw problem;
+    } catch (error) {
+      if (Problem.of(error).code !== "session_lost") throw error;
       page = await api.messages(null);
     }
     this.#cursor = page.has_more ? page.next_cursor : null;
@@ -140,9 +140,9 @@ export class Conversation {
       if (signal.aborted) return;
       memory.pending = null;
       await log.settled();
-    } catch (problem) {
+    } catch (error) {
       if (signal.aborted) return;
-      this.#failSend(problem, pending, mine);
+      this.#failSend(Problem.of(error), pending, mine);
     }
     frame.tell("");
     log.rest();

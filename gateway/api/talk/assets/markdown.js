@@ -37,7 +37,10 @@ export function showMarkdown(target, text) {
 export function closeOpen(text) {
   const start = text.lastIndexOf("\n\n") + 1;
   if (count(text, /^ {0,3}(?:```|~~~)/gm) % 2 === 1) return text;
-  let tail = text.slice(start).replace(/!?\[([^[\]\n]*)\]\([^()\s]*$/, "$1").replace(/(?:\*{1,3}|`|~~?|_{1,2})$/, "");
+  let tail = text
+    .slice(start)
+    .replace(/!?\[([^[\]\n]*)\]\([^()\s]*$/, "$1")
+    .replace(/(?:\*{1,3}|`|~~?|_{1,2})$/, "");
   if (count(tail, /`/g) % 2 === 1) return `${text.slice(0, start)}${tail}\``;
   if (count(tail, /\*\*/g) % 2 === 1) tail = `${tail.trimEnd()}**`;
   return text.slice(0, start) + tail;
@@ -46,7 +49,7 @@ export function closeOpen(text) {
 /** @param {string[]} lines @returns {Block[]} */
 function parse(lines) {
   const blocks = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     if (!lines[at].trim()) {
       at += 1;
       continue;
@@ -92,7 +95,8 @@ function readList(lines, at) {
   let end = at;
   while (end < lines.length) {
     const item = ITEM.exec(lines[end]);
-    const isOurs = item && item[1].length < indent.length + 2 && /\d/.test(item[2]) === ordered && !RULE.test(lines[end]);
+    const isOurs =
+      item && item[1].length < indent.length + 2 && /\d/.test(item[2]) === ordered && !RULE.test(lines[end]);
     if (isOurs) items.push([item[3]]);
     else if (continuesItem(lines, end, indent.length)) items.at(-1).push(dedent(lines[end], indent.length + 2));
     else break;
@@ -128,7 +132,10 @@ function readTable(lines, at) {
 }
 
 function cells(line) {
-  const inner = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
+  const inner = line
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/(?<!\\)\|$/, "");
   return inner.split(/(?<!\\)\|/).map((cell) => cell.trim());
 }
 
@@ -140,7 +147,16 @@ function startsBlock(lines, at) {
 function readParagraph(lines, at) {
   let end = at + 1;
   while (end < lines.length && lines[end].trim() && !startsBlock(lines, end)) end += 1;
-  return [{ kind: "paragraph", text: lines.slice(at, end).map((line) => line.trim()).join("\n") }, end];
+  return [
+    {
+      kind: "paragraph",
+      text: lines
+        .slice(at, end)
+        .map((line) => line.trim())
+        .join("\n"),
+    },
+    end,
+  ];
 }
 
 /** @param {Block} block */

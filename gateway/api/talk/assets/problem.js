@@ -31,6 +31,11 @@ export class Problem extends Error {
     this.retryAfterS = retryAfterS;
   }
 
+  /** Any error as a problem: what is not ours already is a body that broke off. @param {unknown} error */
+  static of(error) {
+    return error instanceof Problem ? error : new Problem({ code: "network" });
+  }
+
   /** The problem a refused response describes. @param {Response} response */
   static async from(response) {
     const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);

@@ -67,7 +67,14 @@ export class Reply {
     this.#isFinal = true;
     if (isOld || !text.startsWith(this.#text.slice(0, this.#shown))) this.#shown = text.length;
     this.#text = text;
-    this.element.append(build("div", { class: "message-foot" }, timeElement(at), copyButton(() => this.#text)));
+    this.element.append(
+      build(
+        "div",
+        { class: "message-foot" },
+        timeElement(at),
+        copyButton(() => this.#text),
+      ),
+    );
     this.#grow();
   }
 

@@ -37,11 +37,11 @@ export async function* followTurn(api, pending, signal) {
         yield event;
         if (LAST.has(event.type)) return;
       }
-    } catch (problem) {
+    } catch (error) {
       if (signal.aborted) return;
-      const known = asProblem(problem);
-      if (!known.isPassing || tries >= WAITS_MS.length) throw known;
-      wait = known.retryAfterS;
+      const problem = Problem.of(error);
+      if (!problem.isPassing || tries >= WAITS_MS.length) throw problem;
+      wait = problem.retryAfterS;
     }
     if (signal.aborted) return;
     if (tries >= WAITS_MS.length) throw new Problem({ code: "network" });
@@ -53,11 +53,6 @@ export async function* followTurn(api, pending, signal) {
 
 function isStream(response) {
   return (response.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
-}
-
-/** Reading a body that breaks raises a bare TypeError; everything else here is a Problem already. */
-function asProblem(error) {
-  return error instanceof Problem ? error : new Problem({ code: "network" });
 }
 
 /** Waits, but no longer than until the network is back or the person leaves. */
