@@ -1,6 +1,6 @@
 """What an operator's command needs: the store beside a running daemon, or without one.
 
-Takes no lock, starts no worker and connects to no platform. A store that is not there yet is made
+Takes no lock (but to migrate), starts no worker, connects to no platform. A missing store is made
 and brought up to the schema.
 """
 
@@ -16,7 +16,7 @@ from gateway.service.access import AccessService
 from gateway.service.keys import KeyService
 from gateway.service.operations import OperationsService
 from gateway.service.signing import Signer
-from gateway.store.open import open_store
+from gateway.store.open import migrate_store, open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +38,11 @@ async def beside(config: Config) -> AsyncIterator[Desk]:
             keys=KeyService(store, signer, access=access),
             operations=OperationsService(store, projects=projects),
         )
+
+
+def migrate(config: Config) -> list[int]:
+    """Bring the store up to this program's schema, alone; the numbers of the steps taken.
+
+    Raises HeldElsewhere while a daemon runs, StoreError and ConfigError.
+    """
+    return migrate_store(config.settings.store.url)
