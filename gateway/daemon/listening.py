@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_network
 
 from aiohttp import web
 
@@ -43,7 +42,7 @@ def _app(config: Config, parts: Parts) -> web.Application:
     talk = talk_routes(parts.services, is_on=config.settings.surfaces.talk)
     settings = ApiSettings(
         public_url=server.shown_url,
-        trusted_proxies=tuple(ip_network(text, strict=False) for text in server.trusted_proxies),
+        trusted_proxies=server.trusted_proxies,
         cors_origins=frozenset(server.cors_origins),
         limits=config.policy().callers,
     )
