@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway import __version__
-from gateway.agents.failover import build_models
+from gateway.agents.models import build_models
 from gateway.config.values import Config
 from gateway.daemon.catalogue import load_catalogue, thinking
 from gateway.daemon.secret import server_secret
