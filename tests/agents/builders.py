@@ -59,8 +59,8 @@ def user(text: str, **fields: Any) -> Message:
 
 
 def assistant(text: str = "", **fields: Any) -> Message:
-    content = (TextPart(text),) if text else ()
-    return Message(id=new_message_id(), role="assistant", content=content, **fields)
+    said = {"content": (TextPart(text),) if text else ()}
+    return Message(id=new_message_id(), role="assistant", **{**said, **fields})
 
 
 def result(call_id: str, text: str, **fields: Any) -> Message:
