@@ -1,4 +1,4 @@
-"""What the areas of the store share: the writer, the readers and the clock."""
+"""What the areas of the store share: writer, readers, what is known of late, and the clock."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.writer import Writer
 
 Clock = Callable[[], int]
@@ -20,7 +21,8 @@ def system_clock() -> int:
 class Area:
     """One area of the store; `SqliteStore` is all of them over the same writer and readers."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, recent: Recent, clock: Clock) -> None:
         self._writer = writer
         self._readers = readers
+        self._recent = recent
         self._clock = clock

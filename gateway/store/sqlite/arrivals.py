@@ -20,11 +20,15 @@ from gateway.store.sqlite.claims import claim_now
 from gateway.store.sqlite.dedupe import find_copy, find_repeat, remember
 from gateway.store.sqlite.new_turns import Draft, write_turn
 from gateway.store.sqlite.placement import Place, find_place
+from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, decline_waiting, refresh_ready, save_sheet
 from gateway.store.sqlite.transcript import add_message
 
 _TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"
-_DEPTHS = "SELECT project_id, queued FROM project WHERE project_id IN ('', ?)"
+_DEPTHS = """
+SELECT (SELECT queued FROM project WHERE project_id = ''),
+       (SELECT queued FROM project WHERE project_id = ?)
+"""
 _NEWEST_QUEUED = """
 SELECT turn_id, ready_at, group_id, attempts, created_at FROM turn
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
@@ -60,6 +64,7 @@ class Batch:
     limits: QueueLimits
     claim: ClaimTerms | None
     claims_left: int
+    recent: Recent
 
 
 def accept_turn(db: sqlite3.Connection, new: NewTurn, batch: Batch) -> Accepted:
@@ -93,7 +98,7 @@ def _write_terminal(
         deliveries=terminal.deliveries,
         is_command_answer=new.kind == "command",
     )
-    accepted = write_turn(db, new, place, draft, now)
+    accepted = write_turn(db, new, place, draft, now)[0]
     if terminal.ends_session is not None:
         sheet.end(terminal.ends_session, now)
     save_sheet(db, sheet, now)
@@ -166,11 +171,11 @@ def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Bat
         decline_waiting(db, sheet, now)
     ready_at = now + int(new.delay_s * _MICROSECONDS)
     if batch.claims_left and batch.claim and not sheet.pending and ready_at == now:
-        accepted = claim_now(db, new, place, batch.claim, now)
+        accepted = claim_now(db, new, place, batch.claim, recent=batch.recent, now=now)
         if accepted is not None:
             batch.claims_left -= 1
             return accepted
-    accepted = write_turn(db, new, place, Draft("queued", ready_at), now)
+    accepted = write_turn(db, new, place, Draft("queued", ready_at), now)[0]
     if sheet.owner is None:
         refresh_ready(db, sheet, now)
     save_sheet(db, sheet, now)
@@ -186,12 +191,12 @@ def _has_room(db: sqlite3.Connection, new: NewTurn, sheet: Sheet, batch: Batch) 
             code="session_busy",
             retry_after_s=1,
         )
-    depths: dict[str, int] = dict(db.execute(_DEPTHS, (new.project_id,)).fetchall())
-    if depths.get("", 0) >= limits.queued:
+    queued, queued_in_project = db.execute(_DEPTHS, (new.project_id,)).fetchone()
+    if queued >= limits.queued:
         if refuses:
             raise Unavailable("Too much waits already. Try again later.", retry_after_s=5)
         return False
-    if depths.get(new.project_id, 0) >= limits.queued_per_project:
+    if (queued_in_project or 0) >= limits.queued_per_project:
         if refuses:
             raise TooMany(
                 "Too much waits already in this project. Try again later.", retry_after_s=5
@@ -207,6 +212,6 @@ def _write_busy(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch
     if note and sheet.address_id is not None:
         db.execute(_TELL_BUSY, (now, sheet.address_id))
     draft = Draft("failed", now, error=_BUSY, deliveries=note, is_command_answer=True)
-    accepted = write_turn(db, new, place, draft, now)
+    accepted = write_turn(db, new, place, draft, now)[0]
     save_sheet(db, sheet, now)
     return accepted

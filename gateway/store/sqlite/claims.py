@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field
 
 from gateway.domain.turns import ClaimedTurn, Lease
 from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn
-from gateway.store.rows import Row, to_turn
+from gateway.store.rows import to_turn
 from gateway.store.sqlite.new_turns import Draft, write_turn
 from gateway.store.sqlite.placement import Place
+from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, load_sheet, next_turn, refresh_ready, save_sheet
-from gateway.store.sqlite.transcript import load_earlier, load_window
+from gateway.store.sqlite.transcript import load_window
 
 _READY = """
 SELECT project_id, session_id FROM session
@@ -45,7 +46,9 @@ _TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"
 _MICROSECONDS = 1_000_000
 
 
-def claim_sessions(db: sqlite3.Connection, terms: ClaimTerms, now: int) -> list[ClaimedTurn]:
+def claim_sessions(
+    db: sqlite3.Connection, terms: ClaimTerms, *, recent: Recent, now: int
+) -> list[ClaimedTurn]:
     """Take up to `terms.limit` sessions, longest ready first.
 
     A project that has its share of this process's turns stands back while others wait; with
@@ -54,31 +57,37 @@ def claim_sessions(db: sqlite3.Connection, terms: ClaimTerms, now: int) -> list[
     limits = terms.limits
     share = limits.turns_per_project or max(limits.turns // 2, 1)
     running = Counter(dict(db.execute(_RUNNING_HERE, (now, terms.owner)).fetchall()))
-    claimed: list[ClaimedTurn] = []
-    _claim_round(db, terms, claimed, running, share=share, now=now)
+    claiming = _Claiming(db, terms, recent, now, running)
+    claiming.fill(share)
     if not limits.turns_per_project:
-        _claim_round(db, terms, claimed, running, share=limits.turns + terms.limit, now=now)
-    return claimed
+        claiming.fill(limits.turns + terms.limit)
+    return claiming.claimed
 
 
 def claim_now(
-    db: sqlite3.Connection, new: NewTurn, place: Place, terms: ClaimTerms, now: int
+    db: sqlite3.Connection,
+    new: NewTurn,
+    place: Place,
+    terms: ClaimTerms,
+    *,
+    recent: Recent,
+    now: int,
 ) -> Accepted | None:
     """Write a turn of an idle session as running already; None when others wait before it."""
     if db.execute(_SOMEBODY_WAITS, (now,)).fetchone() is not None:
         return None
     sheet = place.sheet
-    own = new.message is not None
-    earlier = load_earlier(db, sheet, limit=terms.history_messages - own)
-    accepted = write_turn(db, new, place, Draft("running", now), now)
+    own_count = int(new.message is not None)
+    earlier = recent.newest(db, sheet, terms.history_messages - own_count)
+    accepted, own = write_turn(db, new, place, Draft("running", now), now)
     lease = _lease(sheet, terms, now)
     save_sheet(db, sheet, now)
     turn = accepted.turn
     if turn is None:
         return None
-    history = (*earlier, *turn.messages)
-    bare = replace(turn, messages=())
-    claimed = ClaimedTurn(lease=lease, session=sheet.session(), turn=bare, history=history)
+    recent.add(sheet, own)
+    recent.put_claimed(turn, own)
+    claimed = ClaimedTurn(lease=lease, session=sheet.session(), turn=turn, history=(*earlier, *own))
     return Accepted(
         is_new=True,
         turn_id=turn.id,
@@ -87,62 +96,63 @@ def claim_now(
         message_id=accepted.message_id,
         state="running",
         claimed=claimed,
-        turn=bare,
+        turn=turn,
     )
 
 
-def _claim_round(
-    db: sqlite3.Connection,
-    terms: ClaimTerms,
-    claimed: list[ClaimedTurn],
-    running: Counter[str],
-    *,
-    share: int,
-    now: int,
-) -> None:
-    full = {project for project, count in running.items() if count >= share}
-    while len(claimed) < terms.limit:
-        room = terms.limit - len(claimed)
-        ready = db.execute(_READY, (now, json.dumps(sorted(full)), room)).fetchall()
-        for project_id, session_id in ready:
-            if project_id in full:
-                continue
-            turn = _claim_session(db, project_id, session_id, terms, now)
-            if turn is not None:
-                claimed.append(turn)
-                running[project_id] += 1
-                if running[project_id] >= share:
-                    full.add(project_id)
-        if not ready:
-            return
+@dataclass(slots=True)
+class _Claiming:
+    """One claim at work; `running` counts this process's turns by project."""
 
+    db: sqlite3.Connection
+    terms: ClaimTerms
+    recent: Recent
+    now: int
+    running: Counter[str]
+    claimed: list[ClaimedTurn] = field(default_factory=list)
 
-def _claim_session(
-    db: sqlite3.Connection, project_id: str, session_id: str, terms: ClaimTerms, now: int
-) -> ClaimedTurn | None:
-    """Take one ready session; None when there turns out to be nothing to run in it."""
-    sheet = load_sheet(db, project_id, session_id)
-    if sheet is None:
-        return None
-    turn_id = _abandoned_turn(db, sheet, now)
-    if turn_id is None:
-        upcoming = next_turn(db, sheet)
-        if upcoming is None or upcoming.ready_at > now or sheet.waiting:
-            refresh_ready(db, sheet, now)
-            save_sheet(db, sheet, now)
-            return None
-        turn_id = upcoming.turn_id
-        sheet.queued -= 1
-    db.execute(_START, (now, project_id, turn_id))
-    lease = _lease(sheet, terms, now)
-    save_sheet(db, sheet, now)
-    row: Row = db.execute(_TURN, (project_id, turn_id)).fetchone()
-    return ClaimedTurn(
-        lease=lease,
-        session=sheet.session(),
-        turn=to_turn(row),
-        history=load_window(db, sheet, row, limit=terms.history_messages),
-    )
+    def fill(self, share: int) -> None:
+        """Claim until the terms are met, nothing waits, or every project has its share."""
+        full = {project for project, count in self.running.items() if count >= share}
+        while len(self.claimed) < self.terms.limit:
+            room = self.terms.limit - len(self.claimed)
+            ready = self.db.execute(_READY, (self.now, json.dumps(sorted(full)), room)).fetchall()
+            for project_id, session_id in ready:
+                if project_id not in full and self._claim(project_id, session_id):
+                    self.running[project_id] += 1
+                    if self.running[project_id] >= share:
+                        full.add(project_id)
+            if not ready:
+                return
+
+    def _claim(self, project_id: str, session_id: str) -> bool:
+        """Take one ready session; False when there turns out to be nothing to run in it."""
+        db, now = self.db, self.now
+        sheet = load_sheet(db, project_id, session_id)
+        if sheet is None:
+            return False
+        turn_id = _abandoned_turn(db, sheet, now)
+        if turn_id is None:
+            upcoming = next_turn(db, sheet)
+            if upcoming is None or upcoming.ready_at > now or sheet.waiting:
+                refresh_ready(db, sheet, now)
+                save_sheet(db, sheet, now)
+                return False
+            turn_id = upcoming.turn_id
+            sheet.queued -= 1
+        db.execute(_START, (now, project_id, turn_id))
+        lease = _lease(sheet, self.terms, now)
+        save_sheet(db, sheet, now)
+        row = db.execute(_TURN, (project_id, turn_id)).fetchone()
+        history, own = load_window(
+            db, sheet, row, recent=self.recent, limit=self.terms.history_messages
+        )
+        turn = to_turn(row)
+        self.recent.put_claimed(turn, own)
+        self.claimed.append(
+            ClaimedTurn(lease=lease, session=sheet.session(), turn=turn, history=history)
+        )
+        return True
 
 
 def _abandoned_turn(db: sqlite3.Connection, sheet: Sheet, now: int) -> str | None:

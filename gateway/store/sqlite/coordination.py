@@ -164,7 +164,12 @@ class SqliteCoordination(Area):
 
     async def sweep(self, retention: Retention, *, now: datetime) -> Mapping[str, int]:
         """Remove what is over its time, a bounded number of rows a call; counts by table."""
-        return await self._writer.run(lambda db: sweep(db, retention, from_time(now)))
+
+        def operation(db: sqlite3.Connection) -> Mapping[str, int]:
+            self._recent.forget()
+            return sweep(db, retention, from_time(now))
+
+        return await self._writer.run(operation)
 
     async def depth(self) -> QueueDepth:
         """What waits right now."""

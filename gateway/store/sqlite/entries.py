@@ -24,6 +24,7 @@ from gateway.store.sqlite.lanes import (
     promote_lane,
     put_address,
 )
+from gateway.store.sqlite.recent import Recent
 
 _FIND_ADDRESS = """
 SELECT address_id, session_id, next_out_no FROM address
@@ -70,7 +71,7 @@ UPDATE outbox
 _RANK = {None: 0, "sent": 0, "delivered": 1, "read": 2, "failed": 3}
 
 
-def edit_message(db: sqlite3.Connection, edit: EditMessage) -> Accepted:
+def edit_message(db: sqlite3.Connection, edit: EditMessage, recent: Recent) -> Accepted:
     """Replace the text of a stored user message of that chat."""
     address = edit.address
     key = (edit.project_id, address.channel, edit.account, address.chat, address.thread or "")
@@ -81,6 +82,7 @@ def edit_message(db: sqlite3.Connection, edit: EditMessage) -> Accepted:
     session_id, seq, message_id, turn_id = found
     text, parts = from_content((TextPart(edit.text),))
     db.execute(_EDIT, (text, parts, edit.project_id, session_id, seq))
+    recent.forget_session(edit.project_id, session_id)
     return Accepted(
         is_new=True, turn_id=turn_id, session_id=session_id, message_id=message_id, state="done"
     )

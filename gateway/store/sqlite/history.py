@@ -217,9 +217,12 @@ class SqliteHistory(Area):
 
     async def delete_session(self, project_id: ProjectId, session_id: SessionId) -> bool:
         """Remove a session with all its rows; False = unknown."""
-        return await self._writer.run(
-            lambda db: erase_session(db, project_id, session_id, self._clock())
-        )
+
+        def operation(db: sqlite3.Connection) -> bool:
+            self._recent.forget()
+            return erase_session(db, project_id, session_id, self._clock())
+
+        return await self._writer.run(operation)
 
     async def messages(
         self,

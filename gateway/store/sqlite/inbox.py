@@ -29,6 +29,7 @@ from gateway.store.sqlite.entries import (
     report_delivery,
     set_reachability,
 )
+from gateway.store.sqlite.recent import Recent
 
 _CURSOR = "SELECT value FROM cursor WHERE account = ? AND name = ?"
 _PUT_CURSOR = """
@@ -54,7 +55,8 @@ class SqliteInbox(Area):
 
         def operation(db: sqlite3.Connection) -> list[Accepted]:
             now = self._clock()
-            batch = Batch(now, limits, claim, claims_left=claim.limit if claim else 0)
+            claims_left = claim.limit if claim else 0
+            batch = Batch(now, limits, claim, claims_left, self._recent)
             accepted = [_accept(db, entry, batch) for entry in entries]
             if cursor is not None:
                 value = (clean(cursor.account), clean(cursor.name), clean(cursor.value), now)
@@ -72,10 +74,10 @@ class SqliteInbox(Area):
 def _accept(db: sqlite3.Connection, entry: Entry, batch: Batch) -> Accepted:
     if isinstance(entry, NewTurn):
         return accept_turn(db, entry, batch)
-    return _accept_notice(db, entry, batch.now)
+    return _accept_notice(db, entry, batch.recent, batch.now)
 
 
-def _accept_notice(db: sqlite3.Connection, notice: Notice, now: int) -> Accepted:
+def _accept_notice(db: sqlite3.Connection, notice: Notice, recent: Recent, now: int) -> Accepted:
     """Write an entry that makes no turn."""
     copy = find_copy(db, notice.project_id, notice.event)
     if copy is not None:
@@ -84,7 +86,7 @@ def _accept_notice(db: sqlite3.Connection, notice: Notice, now: int) -> Accepted
     raw, reason = None, None
     match notice:
         case EditMessage():
-            accepted = edit_message(db, notice)
+            accepted = edit_message(db, notice, recent)
         case MoveAddress():
             move_address(db, notice, now)
         case SetReachability():

@@ -40,8 +40,8 @@ class Draft:
 
 def write_turn(
     db: sqlite3.Connection, new: NewTurn, place: Place, draft: Draft, now: int
-) -> Accepted:
-    """Write the turn at the end of its session."""
+) -> tuple[Accepted, tuple[Message, ...]]:
+    """Write the turn at the end of its session; what is answered, and its messages as stored."""
     sheet = place.sheet
     seq = sheet.take_seq()
     messages = draft.messages if new.message is None else (new.message, *draft.messages)
@@ -64,15 +64,16 @@ def write_turn(
             is_command_answer=draft.is_command_answer,
         )
         add_deliveries(db, origin, draft.deliveries, now)
-    return Accepted(
+    accepted = Accepted(
         is_new=True,
         turn_id=new.turn_id,
         session_id=sheet.session_id,
         participant_id=place.participant_id,
         message_id=None if new.message is None else new.message.id,
         state=draft.state,
-        turn=_turn(new, place, draft, seq=seq, messages=stored, now=now),
+        turn=_turn(new, place, draft, seq=seq, now=now),
     )
+    return accepted, stored
 
 
 def _insert(
@@ -119,15 +120,7 @@ def _insert(
     )
 
 
-def _turn(
-    new: NewTurn,
-    place: Place,
-    draft: Draft,
-    *,
-    seq: int,
-    messages: tuple[Message, ...],
-    now: int,
-) -> Turn:
+def _turn(new: NewTurn, place: Place, draft: Draft, *, seq: int, now: int) -> Turn:
     is_running, at = draft.state == "running", to_time(now)
     return Turn(
         id=new.turn_id,
@@ -141,7 +134,6 @@ def _turn(
         crash_count=int(is_running),
         options=new.options,
         error=draft.error,
-        messages=messages,
         participant_id=place.participant_id,
         channel=new.channel,
         created_at=at,

@@ -23,6 +23,7 @@ from gateway.store.sqlite.inbox import SqliteInbox
 from gateway.store.sqlite.outbox import SqliteOutbox
 from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.schema import check, is_empty, migrate, missing_migrations
 from gateway.store.sqlite.turns import SqliteTurns
 from gateway.store.sqlite.writer import Writer
@@ -56,14 +57,15 @@ async def open_sqlite(
             _prepare(path, stack, lock=lock, owner=owner)
             writer = Writer(path)
             checkpoints = Checkpoints(path, ask_writer=lambda: writer.post(finish))
-            writer.start(after_commit=checkpoints.count)
+            recent = Recent()
+            writer.start(after_commit=checkpoints.count, on_doubt=recent.forget)
             stack.push_async_callback(writer.close)
             checkpoints.start()
             stack.callback(checkpoints.stop)
             readers = Readers(path)
             stack.push_async_callback(readers.close)
             await readers.open()
-        yield SqliteStore(writer, readers, clock)
+        yield SqliteStore(writer, readers, recent, clock)
 
 
 def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> None:

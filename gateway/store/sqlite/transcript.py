@@ -18,6 +18,7 @@ from gateway.store.rows import (
     to_message,
     to_time,
 )
+from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet
 
 _INSERT = """
@@ -25,9 +26,6 @@ INSERT INTO message (project_id, session_id, seq, message_id, turn_id, role, is_
                      parts, agent, tool_calls, tool_call_id, tool_name, is_incomplete, model,
                      input_tokens, output_tokens, message_ref, channel, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_NEWEST = """
-SELECT * FROM message_row WHERE project_id = ? AND session_id = ? ORDER BY seq DESC LIMIT ?
 """
 _BETWEEN = """
 SELECT * FROM message_row
@@ -38,7 +36,6 @@ _QUEUED_TURNS = """
 SELECT turn_id FROM turn
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
 """
-_SEQ, _TURN_ID = 14, 16
 
 
 def add_message(
@@ -94,34 +91,24 @@ def add_message(
     )
 
 
-def load_earlier(db: sqlite3.Connection, sheet: Sheet, *, limit: int) -> list[Message]:
-    """The newest messages of a session, oldest first."""
-    if sheet.next_message_seq == 1 or limit <= 0:
-        return []
-    rows = db.execute(_NEWEST, (sheet.project_id, sheet.session_id, limit)).fetchall()
-    return [to_message(row) for row in reversed(rows)]
-
-
 def load_window(
-    db: sqlite3.Connection, sheet: Sheet, turn: Row, *, limit: int
-) -> tuple[Message, ...]:
-    """What a turn (a `turn_row`) gets to see: the newest messages, oldest first, its own last.
+    db: sqlite3.Connection, sheet: Sheet, turn: Row, *, recent: Recent, limit: int
+) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """What a turn (a `turn_row`) gets to see, oldest first, its own messages last; and those alone.
 
     Messages of other turns that are still queued are left out: they are later in the talk.
     """
-    turn_id, first, last = turn[0], turn[26], turn[27]
+    turn_id, first = turn[0], turn[26]
     others = _queued_turns(db, sheet, turn_id)
     # What came after this turn's first message may all belong to others.
     later = sheet.next_message_seq - first if others and first is not None else 0
-    rows = db.execute(_NEWEST, (sheet.project_id, sheet.session_id, limit + later)).fetchall()
-    rows.reverse()
-    own = [row for row in rows if row[_TURN_ID] == turn_id]
-    if first is not None and (not rows or rows[0][_SEQ] > first):
-        key = (sheet.project_id, sheet.session_id, first, last, turn_id)
-        own = db.execute(_BETWEEN, key).fetchall()
-    earlier = [row for row in rows if row[_TURN_ID] != turn_id and row[_TURN_ID] not in others]
+    newest = recent.newest(db, sheet, limit + later)
+    own = tuple([message for message in newest if message.turn_id == turn_id])
+    if first is not None and (not newest or newest[0].seq > first):
+        own = turn_messages(db, turn)
+    earlier = [m for m in newest if m.turn_id != turn_id and m.turn_id not in others]
     room = max(limit - len(own), 0)
-    return tuple([to_message(row) for row in earlier[max(len(earlier) - room, 0) :] + own])
+    return (*earlier[max(len(earlier) - room, 0) :], *own), own
 
 
 def turn_messages(db: sqlite3.Connection, turn: Row) -> tuple[Message, ...]:

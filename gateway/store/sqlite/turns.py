@@ -98,7 +98,9 @@ class SqliteTurns(Area):
 
     async def claim(self, terms: ClaimTerms) -> list[ClaimedTurn]:
         """Take sessions with queued turns, longest ready first, and the next turn of each (T2)."""
-        return await self._writer.run(lambda db: claim_sessions(db, terms, self._clock()))
+        return await self._writer.run(
+            lambda db: claim_sessions(db, terms, recent=self._recent, now=self._clock())
+        )
 
     async def heartbeat(self, leases: Sequence[Lease], *, lease_s: float) -> LeaseNews:
         """Prolong leases."""
@@ -130,7 +132,9 @@ class SqliteTurns(Area):
     async def commit_turn(self, lease: Lease, turn_id: TurnId, outcome: TurnOutcome) -> Committed:
         """Write what a turn leaves and give the session back to the tail (T3)."""
         return await self._writer.run(
-            lambda db: finish_turn(db, lease, turn_id, outcome, self._clock())
+            lambda db: finish_turn(
+                db, lease, turn_id, outcome, recent=self._recent, now=self._clock()
+            )
         )
 
     async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> None:

@@ -1,9 +1,13 @@
 """The one writer: a thread that owns the one writing connection and commits in groups.
 
 Takes whole operations, functions of the connection; gives their results, or raises what they
-raised, only after COMMIT. Everything that waits when the thread looks becomes one transaction, with
-a savepoint around each operation when there are several: an operation that raises undoes itself and
-nothing else. All results of a group go back to the event loop in one hop.
+raised, only after COMMIT. Operations that the event loop asks for in one turn of it go to the
+thread together, and everything that waits when the thread looks becomes one transaction. All
+results of a group go back to the event loop in one hop.
+
+An operation that raises undoes itself and nothing else. As most never do, a group runs without
+savepoints first; only when one raises after it has written is the group undone and run again with
+a savepoint around each. So an operation may be run twice, never committed twice.
 
 Operations never begin or end transactions, and never touch the event loop.
 """
@@ -40,6 +44,10 @@ class _Job:
     error: BaseException | None = None
 
 
+def _ignore(*_: object) -> None:
+    """What is called when nobody wants to be told."""
+
+
 class _GroupUndone(sqlite3.OperationalError):
     """SQLite ended the transaction under a group; the cause is the first error."""
 
@@ -70,19 +78,30 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._after_commit: Callable[[int], None] | None = None
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._after_commit: Callable[[int], None] = _ignore
+        self._on_doubt: Callable[[], None] = _ignore
+        self._outgoing: list[_Job] = []
+        self._groups: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._connection: sqlite3.Connection
+        self._data_version = 0
         self._is_closed = False
 
-    def start(self, *, after_commit: Callable[[int], None] | None = None) -> None:
+    def start(
+        self,
+        *,
+        after_commit: Callable[[int], None] = _ignore,
+        on_doubt: Callable[[], None] = _ignore,
+    ) -> None:
         """Open the connection and start the thread; raises sqlite3.Error.
 
-        `after_commit` is told, in the thread, how many rows each group has changed.
+        `after_commit` is told, in the thread, how many rows each group has changed. `on_doubt` is
+        called there when something was undone or another process has written: whatever is known of
+        rows may be wrong then.
         """
         self._after_commit = after_commit
+        self._on_doubt = on_doubt
         self._connection = open_connection(self._path)
         self._thread.start()
 
@@ -99,21 +118,30 @@ class Writer:
 
     def post(self, operation: Operation[object]) -> None:
         """Have an operation run between two groups some time; may be called from any thread."""
-        self._jobs.put(_Job(operation, None, is_alone=True))
+        self._groups.put([_Job(operation, None, is_alone=True)])
 
     async def close(self) -> None:
         """Run what waits, then close the connection; a second call changes nothing."""
         if not self._is_closed:
             self._is_closed = True
-            self._jobs.put(None)
+            self._send_out()
+            self._groups.put(None)
             await asyncio.to_thread(self._thread.join)
 
     async def _put(self, operation: Operation[Result], *, is_alone: bool) -> Result:
         if self._is_closed:
             raise StoreError("The store is closed.", transient=False)
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._jobs.put(_Job(operation, future, is_alone))
+        if not self._outgoing:
+            self._loop.call_soon(self._send_out)
+        self._outgoing.append(_Job(operation, future, is_alone))
         return await future
+
+    def _send_out(self) -> None:
+        """Give the thread what was asked for in this turn of the event loop."""
+        if self._outgoing:
+            self._groups.put(self._outgoing)
+            self._outgoing = []
 
     # ------------------------------------------------------------ in the thread
 
@@ -126,21 +154,20 @@ class Writer:
             if together:
                 self._commit(together)
             for job in alone:
-                with _Caught(job):
-                    job.result = job.operation(self._connection)
+                self._attempt(job)
             self._hand_back(jobs)
         self._connection.close()
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Everything that waits, at least one job; False when the writer is to close."""
         jobs: list[_Job] = []
-        job = self._jobs.get()
+        group = self._groups.get()
         try:
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == _MAX_GROUP:
+            while group is not None:
+                jobs.extend(group)
+                if len(jobs) >= _MAX_GROUP:
                     return jobs, True
-                job = self._jobs.get_nowait()
+                group = self._groups.get_nowait()
         except Empty:
             return jobs, True
         return jobs, False
@@ -151,45 +178,62 @@ class Writer:
         changes_before = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if len(jobs) == 1:
-                self._run_single(jobs[0])
-            else:
-                self._run_group(jobs)
-            if connection.in_transaction:
-                connection.execute("COMMIT")
+            self._notice_others()
+            if not self._run_together(jobs):
+                self._undo()
+                connection.execute("BEGIN IMMEDIATE")
+                self._run_apart(jobs)
+            connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._roll_back()
+            self._undo()
             cause = error.__cause__ if isinstance(error, _GroupUndone) else error
             for job in jobs:
                 job.error = job.error or cause
-        if self._after_commit is not None:
-            self._after_commit(connection.total_changes - changes_before)
+        self._after_commit(connection.total_changes - changes_before)
 
-    def _run_single(self, job: _Job) -> None:
-        with _Caught(job):
-            job.result = job.operation(self._connection)
-        if job.error is not None:
-            self._roll_back()
+    def _notice_others(self) -> None:
+        """Doubt what is known when another process has written since the last group."""
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._data_version:
+            self._data_version = version
+            self._on_doubt()
 
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
+    def _run_together(self, jobs: Sequence[_Job]) -> bool:
+        """Run jobs one after the other; False when one failed that had written already."""
+        connection = self._connection
+        for job in jobs:
+            changes_before = connection.total_changes
+            if not self._attempt(job) and (
+                connection.total_changes != changes_before or not connection.in_transaction
+            ):
+                return False
+        return True
 
-    def _run_group(self, jobs: Sequence[_Job]) -> None:
+    def _run_apart(self, jobs: Sequence[_Job]) -> None:
+        """Run jobs again, each of which can be undone alone."""
         execute = self._connection.execute
         for job in jobs:
             execute("SAVEPOINT operation")
-            with _Caught(job):
-                job.result = job.operation(self._connection)
-            if job.error is None:
-                execute("RELEASE operation")
-                continue
-            if not self._connection.in_transaction:
-                # SQLite itself undid the whole group, as it does when the disk is full.
-                raise _GroupUndone(str(job.error)) from job.error
-            execute("ROLLBACK TO operation")
+            if not self._attempt(job):
+                self._on_doubt()
+                if not self._connection.in_transaction:
+                    # SQLite itself undid the whole group, as it does when the disk is full.
+                    raise _GroupUndone(str(job.error)) from job.error
+                execute("ROLLBACK TO operation")
             execute("RELEASE operation")
+
+    def _attempt(self, job: _Job) -> bool:
+        """Run one job; False when it raised, and what it raised is kept for its caller."""
+        job.error = None
+        with _Caught(job):
+            job.result = job.operation(self._connection)
+        return job.error is None
+
+    def _undo(self) -> None:
+        self._on_doubt()
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
     def _hand_back(self, jobs: Sequence[_Job]) -> None:
         for job in jobs:
