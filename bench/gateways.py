@@ -8,16 +8,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from time import perf_counter
+
+from aiohttp import ClientSession
 
 from bench.load import Target, new_client
 from bench.processes import LOAD_CPU, SERVER_CPU, child
 from gateway.testing.process import free_port
 
+TURNS_A_SESSION = 10
 MESSAGE = "Hello there, how are you doing today?"
 CONFIG = """
 [server]
@@ -71,6 +75,11 @@ class Server:
             headers=self.headers,
         )
 
+    def in_growing(self, sessions: Sequence[str]) -> Target:
+        """Turns go round the sessions, `TURNS_A_SESSION` further turns in each."""
+        turns = count()
+        return self.in_sessions(lambda _: sessions[next(turns) % len(sessions)])
+
     def in_session(self, session: str) -> Target:
         """Everybody goes on in one session."""
         return self.in_sessions(lambda _: session)
@@ -85,14 +94,13 @@ class Server:
 
     async def open_sessions(self, count: int) -> list[str]:
         """Fresh sessions, each with its first turn done."""
-        made = []
         async with new_client() as client:
-            for _ in range(count):
-                async with client.post(
-                    f"{self.url}/v1/chat", json={"input": MESSAGE}, headers=self.headers
-                ) as answer:
-                    made.append(str((await answer.json())["session_id"]))
-        return made
+            return [await self._open_session(client) for _ in range(count)]
+
+    async def _open_session(self, client: ClientSession) -> str:
+        body = {"input": MESSAGE}
+        async with client.post(f"{self.url}/v1/chat", json=body, headers=self.headers) as answer:
+            return str((await answer.json())["session_id"])
 
 
 @asynccontextmanager
@@ -129,7 +137,7 @@ async def gateway(
 
 @asynccontextmanager
 async def yardstick(kind: str, model_url: str) -> AsyncIterator[tuple[int, Target]]:
-    """A yardstick server: its pid, and a target of one session a user."""
+    """A yardstick server: its pid, and a target whose sessions grow as ours do."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         arguments = (
@@ -137,9 +145,13 @@ async def yardstick(kind: str, model_url: str) -> AsyncIterator[tuple[int, Targe
             *("--model-url", model_url, "--database", f"{folder}/yardstick.db"),
         )
         async with child(*arguments, cpu=SERVER_CPU, port=port, is_quiet=True) as pid:
+            turns = count()
             target = Target(
                 url=lambda _: f"http://127.0.0.1:{port}/turn",
-                body=lambda number: {"session_id": f"s{number}", "input": MESSAGE},
+                body=lambda _: {
+                    "session_id": f"s{next(turns) // TURNS_A_SESSION}",
+                    "input": MESSAGE,
+                },
                 headers={},
             )
             yield pid, target

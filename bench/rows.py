@@ -14,7 +14,7 @@ from typing import Literal
 from aiohttp import ClientSession
 
 from bench.filling import fill
-from bench.gateways import Server, gateway, model, yardstick
+from bench.gateways import TURNS_A_SESSION, Server, gateway, model, yardstick
 from bench.load import Load, Target, first_text_s, new_client, run_load, send
 from bench.processes import cpu_s, resident_mib
 
@@ -58,8 +58,8 @@ async def cpu_per_turn() -> list[Row]:
         async with yardstick("package", url) as (pid, target):
             package_ms, package = await _cpu_ms(pid, target)
         async with gateway(url) as server:
-            sessions = await server.open_sessions(USERS)
-            ours_ms, ours = await _cpu_ms(server.pid, server.in_sessions(sessions.__getitem__))
+            sessions = await server.open_sessions((WARM_UP + 3 * TURNS) // (TURNS_A_SESSION - 1))
+            ours_ms, ours = await _cpu_ms(server.pid, server.in_growing(sessions))
     return [
         Row(
             number="-",
