@@ -19,6 +19,7 @@ async def test_an_empty_conversation_greets_and_suggests(chat: ChatPage) -> None
     await chat.button("What do I owe?").click()
 
     await chat.shows("Echo: What do I owe?")
+    await expect(chat.text).to_be_focused()
     await expect(chat.page.get_by_role("heading", name="What can we do for you?")).to_be_hidden()
 
 

@@ -97,7 +97,7 @@ export class Conversation {
     frame.tell("");
     frame.showEarlier(false);
     frame.showHero(true);
-    composer.focus();
+    frame.readyToWrite();
   }
 
   async #load() {
@@ -129,6 +129,7 @@ export class Conversation {
     this.#wantsStop = false;
     this.#told.clear();
     composer.busy = true;
+    frame.readyToWrite();
     log.wait();
     try {
       for await (const event of followTurn(api, pending, signal)) {

@@ -276,7 +276,7 @@ function avatar(agent) {
   const words = agent.split(/[\s_-]+/u).filter(Boolean);
   const letters = words.slice(0, 2).map((word) => [...word][0].toLocaleUpperCase());
   const element = build("span", { class: "avatar", "aria-hidden": "true" }, letters.join(""));
-  const tint = [...agent].reduce((sum, character) => (sum * 31 + character.codePointAt(0)) % 997, 7) % TINTS;
+  const tint = [...agent].reduce((sum, character) => (sum * 37 + character.codePointAt(0)) % 997, 7) % TINTS;
   element.style.setProperty("background", `var(--tint-${tint}-wash)`);
   element.style.setProperty("color", `var(--tint-${tint}-ink)`);
   return element;

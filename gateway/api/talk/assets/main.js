@@ -10,6 +10,7 @@ import { refreshTimes } from "./time.js";
 
 const REFRESH_TIMES_MS = 30_000;
 
+const hasKeyboard = matchMedia("(hover: hover) and (pointer: fine)");
 const part = (id) => document.getElementById(id);
 const app = part("app");
 
@@ -35,6 +36,11 @@ const frame = {
   },
   pin() {
     scroll.pin();
+  },
+  /** Puts the focus where the visitor goes on; a phone's keyboard is not opened unasked. */
+  readyToWrite() {
+    if (hasKeyboard.matches) composer.focus();
+    else if (document.activeElement === document.body) part("scroller").focus({ preventScroll: true });
   },
   /** One line above the messages; empty takes it away. */
   tell(text) {
@@ -67,5 +73,5 @@ window.visualViewport?.addEventListener("resize", () => {
   app.style.setProperty("--visible-height", `${window.visualViewport.height}px`);
 });
 
-if (matchMedia("(hover: hover) and (pointer: fine)").matches) composer.focus();
+if (hasKeyboard.matches) composer.focus();
 await conversation.start();
