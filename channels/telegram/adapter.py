@@ -201,8 +201,9 @@ class TelegramChannel(Channel):
     @property
     def _webhook_secret(self) -> str | None:
         secret = self._options.webhook_secret
-        is_used = self._options.receive == "webhook" and secret is not None
-        return secret.get_secret_value() if secret is not None and is_used else None
+        if self._options.receive == "polling" or secret is None:
+            return None
+        return secret.get_secret_value()
 
     def _connected_line(self) -> _Line:
         if self._line is None:
