@@ -9,8 +9,9 @@ import pytest
 
 from gateway.domain.access import DEFAULT_SCOPES, is_well_formed_key
 from gateway.domain.ids import ProjectId
+from gateway.domain.policy import CallerLimits
 from gateway.errors import Unauthorized
-from gateway.service.access import AccessService, CallerLimits
+from gateway.service.access import AccessService
 from gateway.service.signing import Signer
 from gateway.store.open import open_store
 from tests.cli.conftest import CommandLine
