@@ -17,10 +17,7 @@ from gateway.api.native.problems import native_envelope
 from gateway.api.native.routes import ENDPOINTS
 from gateway.service.services import Services
 
-__all__ = ["DESCRIPTION", "ApiSettings", "Runner", "build_app"]
-
-DESCRIPTION = web.AppKey("native_description", Description)
-"""The served description of an application, for whoever checks answers against it."""
+__all__ = ["ApiSettings", "Runner", "build_app"]
 
 
 def build_app(
@@ -45,7 +42,6 @@ def build_app(
     described = Description(
         ENDPOINTS, version=services.health.build.version, public_url=settings.public_url
     )
-    app[DESCRIPTION] = described
     app.add_routes(Dispatcher(services, settings).routes(described.endpoints))
     app.add_routes(extra_routes)
     return app

@@ -8,6 +8,8 @@ filled by a ping event; a reader that stops reading is cut off and may come back
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
@@ -18,6 +20,9 @@ from gateway.api.http.state import STATE
 
 MAX_BUFFER_BYTES = 131_072
 """Frames held for one reader beside the 128 KiB the connection itself may hold."""
+
+MAX_UNSENT_BYTES = 131_072
+"""What the system may hold for one reader; it would take megabytes before we notice anything."""
 
 FIRST_WAIT_S = 1.0
 """How long an error may still become an ordinary answer before the stream is begun."""
@@ -66,15 +71,28 @@ async def stream(
                 await pump
             return response
         except TimeoutError as error:
+            _cut(request)
             raise ConnectionAbortedError("the reader stopped reading") from error
         finally:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
 
 
+def _cut(request: web.Request) -> None:
+    """Drop the connection and whatever the system still holds for it (SO_LINGER, socket(7))."""
+    if request.transport is not None:
+        linger = struct.pack("ii", 1, 0)
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        request.transport.abort()
+
+
 async def _begin(request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
     response = web.StreamResponse(headers={**_HEADERS, **headers})
     request[STATE].has_begun = True
+    connection = request.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNSENT_BYTES)
     await response.prepare(request)
     return response
 

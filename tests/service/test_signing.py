@@ -11,9 +11,10 @@ from gateway.service.tokens import SessionGrant
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SIGNER = Signer(b"a secret")
+KEY = KeyId("key_1")
 
 
-def grant(*, key_id: KeyId | None = KeyId("key_1")) -> SessionGrant:
+def grant(*, key_id: KeyId | None = KEY) -> SessionGrant:
     return SessionGrant(
         project_id=ProjectId("demo"),
         session_id=new_session_id(),

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from gateway.api.app import DESCRIPTION, ApiSettings, Runner, build_app
+from gateway.api.app import ApiSettings, Runner, build_app
+from gateway.api.native.description import Description
+from gateway.api.native.routes import ENDPOINTS
 from gateway.config.load import load
 from gateway.daemon.parts import Parts, build
 from gateway.domain.ids import ProjectId
@@ -231,6 +234,7 @@ class Gateway:
     """A running gateway: `api` calls with an ordinary key, `admin` with one that may all."""
 
     url: str
+    data: Path
     parts: Parts
     api: Client
     admin: Client
@@ -275,26 +279,35 @@ async def running(
                 settings=ApiSettings(
                     public_url="http://gateway.test", limits=limits or CallerLimits(), **settings
                 ),
-            )
+            ),
+            shutdown_timeout_s=0.1,
         )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         try:
             async with aiohttp.ClientSession() as http:
-                yield await _gateway(runner, parts, http)
+                yield await _gateway(runner, parts, http, data=folder / "data")
         finally:
             await runner.cleanup()
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _gateway(runner: Runner, parts: Parts, http: aiohttp.ClientSession) -> Gateway:
+@cache
+def judge() -> Conformance:
+    """The served description as a judge; it is the same for every gateway."""
+    described = Description(ENDPOINTS, version="test", public_url="http://gateway.test")
+    return Conformance(json.loads(json.dumps(described.document)))
+
+
+async def _gateway(
+    runner: Runner, parts: Parts, http: aiohttp.ClientSession, *, data: Path
+) -> Gateway:
     port = runner.addresses[0][1]
     url = f"http://127.0.0.1:{port}"
-    document = json.loads(json.dumps(runner.app[DESCRIPTION].document))
-    nobody = Client(url=url, http=http, conformance=Conformance(document), key=None)
-    gateway = Gateway(url=url, parts=parts, api=nobody, admin=nobody)
+    nobody = Client(url=url, http=http, conformance=judge(), key=None)
+    gateway = Gateway(url=url, data=data, parts=parts, api=nobody, admin=nobody)
     api = await gateway.client(name="tests")
     admin = await gateway.client(name="admin", kind="admin")
     return replace(gateway, api=api, admin=admin)
