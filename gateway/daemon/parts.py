@@ -140,7 +140,7 @@ def _flow(
         ChannelPort(binding.channel, store=store, intake=intake, connected=connected)
         for binding in catalogue.channels.values()
     ]
-    doubt = Doubt(store, current, owner=owner, connected=connected, wake_outbox=outbox.wake)
+    doubt = Doubt(store, current, owner=owner, connected=connected, send=outbox.send)
     return Flow(
         catalogue=catalogue,
         live=live,
