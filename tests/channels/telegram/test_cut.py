@@ -1,7 +1,7 @@
 """Where long texts are cut."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.telegram.cut import index_at, joined, pieces, unit_offsets, units
@@ -103,6 +103,7 @@ def test_a_line_end_of_two_characters_is_one():
     assert not joined("a\r\nb", 1)
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(2, 30))
 def test_no_piece_is_over_the_limit_and_only_white_space_is_lost(text, limit):
     found = cut(text, limit)
@@ -111,6 +112,7 @@ def test_no_piece_is_over_the_limit_and_only_white_space_is_lost(text, limit):
     assert "".join("".join(found).split()) == "".join(text.split())
 
 
+@settings(deadline=None)
 @given(st.text(), st.data())
 def test_offsets_and_indexes_agree(text, data):
     index = data.draw(st.integers(0, len(text)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.telegram import parse
@@ -113,6 +113,7 @@ def test_an_update_nested_too_deep_to_be_written_down_is_noted():
     assert event.reason == "update nested too deep"
 
 
+@settings(deadline=None)
 @given(JSON_VALUES, st.sampled_from(["message", "edited_message", "callback_query", "x"]))
 def test_no_value_of_json_makes_parsing_fail(value, kind):
     inbound(value, READING, received_at=NOW)
@@ -128,6 +129,7 @@ def damage(document: dict, data: st.DataObject) -> None:
         document[key] = data.draw(JSON_VALUES)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_update_is_read_ignored_or_kept_raw(data):
     update = recorded(data.draw(st.sampled_from([case.stem for case in CASES])))

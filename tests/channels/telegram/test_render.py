@@ -1,7 +1,7 @@
 """Markdown as Telegram gets it: formatted, whole, and never over the limit."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from channels.telegram import render
@@ -187,6 +187,7 @@ def test_no_part_holds_more_entities_than_telegram_keeps():
     assert len(part["entities"]) == 100
 
 
+@settings(deadline=None)
 @given(MARKDOWN)
 @example("> > deep\n> quote\n\n- **a\n- b**")
 def test_every_part_keeps_telegrams_limits(markdown):
@@ -195,6 +196,7 @@ def test_every_part_keeps_telegrams_limits(markdown):
         assert broken_limit("sendMessage", {"text": part["text"], "entities": entities}) is None
 
 
+@settings(deadline=None)
 @given(MARKDOWN)
 def test_cutting_loses_only_white_space(markdown):
     whole, _ = formatted(markdown)
@@ -202,6 +204,7 @@ def test_cutting_loses_only_white_space(markdown):
     assert "".join("".join(texts(markdown)).split()) == "".join(whole.split())
 
 
+@settings(deadline=None)
 @given(MARKDOWN)
 def test_visible_text_is_never_left_unsent(markdown):
     visible = markdown.replace("\0", "").strip()
@@ -209,6 +212,7 @@ def test_visible_text_is_never_left_unsent(markdown):
     assert bool(parts(message(markdown))) == bool(visible)
 
 
+@settings(deadline=None)
 @given(st.lists(st.from_regex(r"[a-zA-Z0-9]{1,12}", fullmatch=True), max_size=2000))
 def test_plain_words_arrive_all_and_in_order(words):
     found = " ".join(texts(" ".join(words))).split()
@@ -216,6 +220,7 @@ def test_plain_words_arrive_all_and_in_order(words):
     assert found == words
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_whatever_a_model_writes_can_be_rendered_and_stored(text):
     for part in parts(message(text)):
