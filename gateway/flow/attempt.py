@@ -6,7 +6,7 @@ of a turn: what is unexpected is logged and becomes a failed turn, so that the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -70,37 +70,52 @@ class Attempt:
         self._binding = binding
         self._broadcast = broadcast
         self._progress = Progress(bot)
+        self._has_shown = False
 
     async def run(self) -> TurnOutcome:
         """Work the turn to its outcome; a cancellation passes through."""
         turn = self._claimed.turn
         if turn.crash_count > CRASHES_BEFORE_DEAD:
-            return self._with_apology(replace(self._progress.failed(POISON), state="dead"))
+            return await self._sorry(replace(self._progress.failed(POISON), state="dead"))
         self._broadcast.begin(turn.attempts)
-        address = self._claimed.session.address
-        if self._binding is None or address is None or not self._binding.shows_live:
-            return await self._think_safely(None)
-        async with LiveReply(self._binding.channel, address) as live_reply:
-            return await self._think_safely(live_reply)
+        outcome = await self._guarded(self._think_live())
+        if outcome is None:
+            return await self.broken()
+        if outcome.state == "failed":
+            return await self._sorry(outcome)
+        return await self._guarded(self._rendered(outcome)) or await self.broken()
 
-    def cancelled(self) -> TurnOutcome:
+    async def broken(self) -> TurnOutcome:
+        """What is left of an attempt that did not come to an end."""
+        return await self._sorry(self._progress.failed(INTERNAL))
+
+    async def cancelled(self) -> TurnOutcome:
         """What a cancelled attempt leaves: the text that was shown, marked incomplete."""
-        return self._rendered(self._progress.cancelled())
+        outcome = self._progress.cancelled(is_shown=self._binding is None or self._has_shown)
+        return await self._guarded(self._rendered(outcome)) or outcome
 
-    async def _think_safely(self, live_reply: LiveReply | None) -> TurnOutcome:
-        keeper = EventKeeper(self._store, self._claimed.turn, self._broadcast)
+    async def _guarded(self, work: Awaitable[TurnOutcome]) -> TurnOutcome | None:
+        """The outcome of some work; None when it broke, which is logged."""
         try:
-            await self._follow(live_reply, keeper)
-            outcome = self._progress.outcome()
+            return await work
         except Exception:
             log.exception("turn_broke", turn_id=self._claimed.turn.id)
-            outcome = self._progress.failed(INTERNAL)
-        if outcome.state == "failed":
-            return self._with_apology(outcome)
-        return self._rendered(outcome)
+            return None
 
-    async def _follow(self, live_reply: LiveReply | None, keeper: EventKeeper) -> None:
+    async def _think_live(self) -> TurnOutcome:
+        """Think, with live output beside it where the channel has any."""
+        address, binding = self._claimed.session.address, self._binding
+        if binding is None or address is None or not binding.shows_live:
+            return await self._think_to_the_end(None)
+        async with LiveReply(binding.channel, address) as live_reply:
+            try:
+                return await self._think_to_the_end(live_reply)
+            finally:
+                self._has_shown = live_reply.has_shown
+
+    async def _think_to_the_end(self, live_reply: LiveReply | None) -> TurnOutcome:
         """Run the turn to its last event, telling everybody who listens."""
+        keeper = EventKeeper(self._store, self._claimed.turn, self._broadcast)
         wants_text = live_reply is not None and live_reply.wants_text
         events = self._think(
             self._bot,
@@ -112,19 +127,22 @@ class Attempt:
             async for event in events:
                 self._progress.add(event)
                 if isinstance(event, TurnFinished | TurnWaiting | TurnFailed):
-                    return
+                    break
                 self._broadcast.publish(event)
                 keeper.notice()
                 if live_reply is not None:
                     live_reply.notice(event)
+        return self._progress.outcome()
 
-    def _with_apology(self, outcome: TurnOutcome) -> TurnOutcome:
+    async def _sorry(self, outcome: TurnOutcome) -> TurnOutcome:
         """Add the apology where replies are sent; callers of an API read the error instead."""
         if self._binding is None:
             return outcome
-        return self._rendered(replace(outcome, messages=(self._progress.apology(),)))
+        apology = replace(outcome, messages=(self._progress.apology(),))
+        return await self._guarded(self._rendered(apology)) or outcome
 
-    def _rendered(self, outcome: TurnOutcome) -> TurnOutcome:
+    async def _rendered(self, outcome: TurnOutcome) -> TurnOutcome:
+        """The outcome with its messages as parts for the channel; raises what `render` raises."""
         address = self._claimed.session.address
         if self._binding is None or address is None:
             return outcome

@@ -56,7 +56,7 @@ class Catalogue:
         own = [bot for bot in self.bots.values() if bot.project_id == project_id]
         return next((bot for bot in own if bot.is_default), own[0] if len(own) == 1 else None)
 
-    def delivers(self, channel: str) -> bool:
-        """Whether replies on that channel are sent (True) or read from the transcript."""
+    def delivering(self, channel: str) -> ChannelBinding | None:
+        """The channel, if replies are sent on it; None where they are read from the transcript."""
         binding = self.channels.get(channel)
-        return binding is not None and binding.channel.capabilities.delivers
+        return binding if binding is not None and binding.channel.capabilities.delivers else None

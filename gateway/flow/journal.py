@@ -12,9 +12,10 @@ from gateway.store.protocol.turns import StoredToolResult
 
 
 class StoreJournal:
-    """Remembers the tool calls of one claimed turn; reads those of earlier attempts once, if any.
+    """Remembers the tool calls of one claimed turn; reads those of earlier attempts once.
 
-    A turn that waited for its caller goes on counting after the calls it had made before.
+    A turn that waited for its caller goes on counting after the calls it had made before. The
+    number of attempts does not tell whether there are any: one that was given back is not counted.
     """
 
     def __init__(self, store: Store, claimed: ClaimedTurn) -> None:
@@ -29,8 +30,6 @@ class StoreJournal:
 
     async def recall(self, step: int) -> Recalled | None:
         """The call an earlier attempt made at this step, or None."""
-        if self._turn.attempts <= 1:
-            return None
         if self._earlier is None:
             self._earlier = await self._store.tool_results(self._turn.project_id, self._turn.id)
         stored = self._earlier.get(self._first_step + step)

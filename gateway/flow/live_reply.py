@@ -17,17 +17,27 @@ from gateway.domain.turns import MessageStarted, TextDelta, TextRestarted, ToolC
 log = structlog.get_logger(__name__)
 
 CALL_TIMEOUT_S = 5.0
+MIN_PAUSE_S = 0.1
+"""Between two calls at least, whatever an adapter asks for."""
 
 
 class LiveReply:
-    """The live output of one turn; a context manager around the thinking."""
+    """The live output of one turn; a context manager around the thinking.
 
-    def __init__(self, channel: Channel, address: Address) -> None:
+    `has_shown` says whether any text of the turn was on the platform.
+    """
+
+    def __init__(
+        self, channel: Channel, address: Address, *, patience_s: float = CALL_TIMEOUT_S
+    ) -> None:
         self._channel = channel
         self._address = address
+        self._patience_s = patience_s
         self._text: list[str] = []
         self._label: str | None = None
+        self._last: tuple[str | None, float] = (None, 0.0)
         self._task: asyncio.Task[None] | None = None
+        self.has_shown = False
 
     @property
     def wants_text(self) -> bool:
@@ -45,9 +55,12 @@ class LiveReply:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait((self._task,), timeout=self._patience_s)
+        if not self._task.done():
+            log.warning("live_output_stuck", channel=self._channel.name)
 
     def notice(self, event: TurnEvent) -> None:
         """Take what is worth showing from an event."""
@@ -67,16 +80,24 @@ class LiveReply:
             async with self._channel.live(self._address, None) as output:
                 while output is not None:
                     await self._show_once(output)
+                    is_growing = output.kind == "preview"
+                    pause_s = output.min_interval_s if is_growing else output.refresh_s
+                    await asyncio.sleep(max(pause_s, MIN_PAUSE_S))
         except Exception as error:  # noqa: BLE001 - a courtesy may fail in any way
             log.warning(
                 "live_output_stopped", channel=self._channel.name, error=type(error).__name__
             )
 
     async def _show_once(self, output: LiveOutput) -> None:
-        text = "".join(self._text)
-        async with asyncio.timeout(CALL_TIMEOUT_S):
-            if output.kind == "preview" and text:
+        """Show what is new, or the same again before it vanishes."""
+        text = "".join(self._text) if output.kind == "preview" else ""
+        now = asyncio.get_running_loop().time()
+        if text == self._last[0] and now - self._last[1] < output.refresh_s:
+            return
+        async with asyncio.timeout(self._patience_s):
+            if text:
                 await output.show(text)
+                self.has_shown = True
             else:
                 await output.working(self._label)
-        await asyncio.sleep(output.min_interval_s if text else output.refresh_s)
+        self._last = (text, now)

@@ -92,11 +92,11 @@ class Progress:
             state="failed", usage=usage or Usage(), error=error, bot_version=self._bot.version
         )
 
-    def cancelled(self) -> TurnOutcome:
-        """A cancelled turn: the text shown so far is kept as an incomplete message."""
+    def cancelled(self, *, is_shown: bool) -> TurnOutcome:
+        """A cancelled turn: text that somebody was shown is kept as an incomplete message."""
         text = "".join(self._text)
         kept: tuple[Message, ...] = ()
-        if self._open is not None and text:
+        if self._open is not None and text and is_shown:
             message_id, agent = self._open
             kept = (
                 Message(

@@ -9,38 +9,61 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal
 
 import structlog
 
-from gateway.domain.bots import Bot
 from gateway.domain.ids import SessionId, TurnId
 from gateway.domain.policy import HEARTBEAT_S, LEASE_S, POLL_S, QueueLimits
-from gateway.domain.turns import ClaimedTurn, TurnError, TurnOutcome
-from gateway.errors import StoreError
+from gateway.domain.turns import TERMINAL, ClaimedTurn, Lease, Turn, TurnError, TurnOutcome
+from gateway.errors import RequestError, StoreError
 from gateway.flow.attempt import Attempt, Think
-from gateway.flow.catalogue import Catalogue, ChannelBinding
+from gateway.flow.catalogue import Catalogue
 from gateway.flow.live import Live
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import ClaimTerms
-from gateway.store.protocol.turns import Committed
+from gateway.store.protocol.turns import Committed, LeaseNews
 
 log = structlog.get_logger(__name__)
 
 COMMIT_PATIENCE_S = 60.0
+GIVE_BACK_PATIENCE_S = 5.0
+"""How long a stopping process waits for its turns to be written back; leases do the rest."""
 BOT_GONE = TurnError("bot_gone", "This bot is not configured any more.")
+NOT_STORABLE = TurnError("internal", "The answer could not be stored.")
 
 Reason = Literal["cancelled", "lost", "given_back"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTimes:
+    """How often a worker looks and renews, and how long it stands by a result, in seconds."""
+
+    poll_s: float = POLL_S
+    heartbeat_s: float = HEARTBEAT_S
+    lease_s: float = LEASE_S
+    commit_patience_s: float = COMMIT_PATIENCE_S
+    give_back_patience_s: float = GIVE_BACK_PATIENCE_S
+
+
+@dataclass(slots=True, eq=False)
 class _Running:
+    """A turn at work. `reason` says why it must stop; the first reason stands."""
+
     claimed: ClaimedTurn
-    task: asyncio.Task[None]
-    is_thinking: bool = True
-    reason: Reason = "given_back"
+    reason: Reason | None = None
+    thinking: asyncio.Task[TurnOutcome] | None = None
+    has_result: bool = False
+    task: asyncio.Task[None] = field(init=False)
+
+    def stop(self, reason: Reason) -> None:
+        """Stop thinking; a turn that has its result is finished."""
+        if self.reason is not None or self.has_result:
+            return
+        if self.thinking is None or self.thinking.cancel():
+            self.reason = reason
 
 
 class Worker:
@@ -57,6 +80,7 @@ class Worker:
         limits: QueueLimits,
         history_messages: int,
         wake_outbox: Callable[[], None],
+        times: WorkerTimes | None = None,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -66,7 +90,8 @@ class Worker:
         self._limits = limits
         self._history_messages = history_messages
         self._wake_outbox = wake_outbox
-        self._running: dict[TurnId, _Running] = {}
+        self._times = times or WorkerTimes()
+        self._running: dict[Lease, _Running] = {}
         self._reserved = 0
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
@@ -86,7 +111,7 @@ class Worker:
 
     def is_running(self, turn_id: TurnId) -> bool:
         """Whether that turn is at work in this process."""
-        return turn_id in self._running
+        return any(running.claimed.turn.id == turn_id for running in self._running.values())
 
     def reserve(self, wanted: int) -> ClaimTerms | None:
         """Terms to claim up to that many turns here; give them back with `release`."""
@@ -99,7 +124,7 @@ class Worker:
             owner=self._owner,
             limit=count,
             history_messages=self._history_messages,
-            lease_s=LEASE_S,
+            lease_s=self._times.lease_s,
             limits=self._limits,
         )
 
@@ -107,6 +132,7 @@ class Worker:
         """Give reserved slots back, after the claimed turns were started."""
         if terms is not None:
             self._reserved -= terms.limit
+            self._note_idle()
 
     def wake(self) -> None:
         """There may be a turn to claim."""
@@ -114,50 +140,73 @@ class Worker:
 
     def start(self, claimed: ClaimedTurn) -> None:
         """Work on a turn that was claimed for this process."""
-        task = asyncio.create_task(self._work(claimed), name=claimed.turn.id)
-        self._running[claimed.turn.id] = _Running(claimed, task)
-        task.add_done_callback(self._check)
+        for earlier in self._running.values():
+            if earlier.claimed.session.id == claimed.session.id:
+                earlier.stop("lost")
+        running = _Running(claimed, reason="given_back" if self._is_stopping else None)
+        self._running[claimed.lease] = running
+        running.task = asyncio.create_task(self._work(running), name=claimed.turn.id)
+        running.task.add_done_callback(self._check)
 
-    def cancel_turn(self, turn_id: TurnId, *, reason: Reason = "cancelled") -> None:
+    def cancel_turn(self, turn_id: TurnId) -> None:
         """Stop a turn if it is thinking here; one that is being committed is finished."""
-        running = self._running.get(turn_id)
-        if running is not None and running.is_thinking:
-            running.reason = reason
-            running.task.cancel()
+        for running in self._running.values():
+            if running.claimed.turn.id == turn_id:
+                running.stop("cancelled")
 
     def cancel_session(self, session_id: SessionId) -> None:
         """Stop whatever this process works on for that session."""
-        for turn_id, running in list(self._running.items()):
+        for running in self._running.values():
             if running.claimed.session.id == session_id:
-                self.cancel_turn(turn_id)
+                running.stop("cancelled")
 
     async def run(self) -> None:
-        """Claim and renew until cancelled; an unexpected error of a turn's task comes out here."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._claim_all())
-            group.create_task(self._renew_all())
-            group.create_task(self._watch())
+        """Claim and renew until cancelled; an unexpected error of a turn's task comes out here.
+
+        Whatever still runs then is given back.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._claim_all())
+                group.create_task(self._renew_all())
+                group.create_task(self._watch())
+        finally:
+            await self.give_back()
 
     async def drain(self, *, within_s: float) -> None:
         """Claim nothing more, finish what is running, give back what is not done in time."""
         self._is_stopping = True
-        if self._running:
-            self._idle.clear()
-            try:
-                async with asyncio.timeout(within_s):
-                    await self._idle.wait()
-            except TimeoutError:
-                log.warning("drain_gave_turns_back", turns=len(self._running))
+        if not await self._is_idle_within(within_s):
+            log.warning("drain_gave_turns_back", turns=len(self._running))
         await self.give_back()
 
     async def give_back(self) -> None:
         """Stop every turn at once and give its session back; the attempt does not count."""
         self._is_stopping = True
-        tasks = [running.task for running in self._running.values()]
-        for turn_id in list(self._running):
-            self.cancel_turn(turn_id, reason="given_back")
-        if tasks:
-            await asyncio.wait(tasks, timeout=LEASE_S)
+        for running in list(self._running.values()):
+            running.stop("given_back")
+        if not await self._is_idle_within(self._times.give_back_patience_s):
+            log.warning("turns_left_to_their_leases", turns=len(self._running))
+        left = [running.task for running in self._running.values()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+
+    async def _is_idle_within(self, within_s: float) -> bool:
+        """Wait until nothing runs and nothing is being claimed; False when the time is over."""
+        self._idle.clear()
+        self._note_idle()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _note_idle(self) -> None:
+        if not self._running and not self._reserved:
+            self._idle.set()
 
     async def _claim_all(self) -> None:
         while True:
@@ -167,12 +216,16 @@ class Worker:
                 await self._claim(terms)
             self.last_pass_at = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(self._times.poll_s):
                     await self._news.wait()
             except TimeoutError:
                 continue
 
     async def _claim(self, terms: ClaimTerms) -> None:
+        """Claim and start; not to be cut short, as a claim without its start blocks a session."""
+        await asyncio.shield(asyncio.create_task(self._claim_and_start(terms)))
+
+    async def _claim_and_start(self, terms: ClaimTerms) -> None:
         try:
             for claimed in await self._store.claim(terms):
                 self.start(claimed)
@@ -183,20 +236,17 @@ class Worker:
 
     async def _renew_all(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            leases = [running.claimed.lease for running in self._running.values()]
-            if not leases:
+            await asyncio.sleep(self._times.heartbeat_s)
+            renewed = list(self._running.values())
+            if not renewed:
                 continue
+            leases = [running.claimed.lease for running in renewed]
             try:
-                news = await self._store.heartbeat(leases, lease_s=LEASE_S)
+                news = await self._store.heartbeat(leases, lease_s=self._times.lease_s)
             except StoreError as error:
                 log.warning("heartbeat_failed", code=error.code)
                 continue
-            for turn_id, running in list(self._running.items()):
-                if running.claimed.session.id in news.lost:
-                    self.cancel_turn(turn_id, reason="lost")
-                elif turn_id in news.cancel_requested:
-                    self.cancel_turn(turn_id)
+            _heed(news, renewed)
 
     async def _watch(self) -> None:
         await self._broken
@@ -205,58 +255,59 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) and not self._broken.done():
             self._broken.set_exception(error)
 
-    async def _work(self, claimed: ClaimedTurn) -> None:
-        turn, began = claimed.turn, perf_counter()
-        running = self._running[turn.id]
+    async def _work(self, running: _Running) -> None:
+        claimed, began = running.claimed, perf_counter()
+        turn_id = claimed.turn.id
         try:
-            outcome = await self._outcome(claimed, running)
-            running.is_thinking = False
+            outcome = await self._outcome(running)
+            running.has_result = True
             committed = await self._commit(claimed, outcome) if outcome else None
             self._tell(claimed, outcome, committed, duration_s=perf_counter() - began)
         finally:
-            del self._running[turn.id]
-            self._live.end(turn.id, None)
-            if not self._running:
-                self._idle.set()
+            del self._running[claimed.lease]
+            if not self.is_running(turn_id):
+                self._live.end(turn_id, None)
+            self._note_idle()
 
-    async def _outcome(self, claimed: ClaimedTurn, running: _Running) -> TurnOutcome | None:
+    async def _outcome(self, running: _Running) -> TurnOutcome | None:
         """What the turn leaves; None when its session is not ours any more."""
+        claimed = running.claimed
         catalogue, session = self._catalogue(), claimed.session
         bot = catalogue.bot(session.project_id, session.bot)
         if bot is None:
             return TurnOutcome(state="failed", error=BOT_GONE)
-        attempt = self._attempt(claimed, bot, catalogue.channels.get(session.channel))
-        try:
-            return await attempt.run()
-        except asyncio.CancelledError:
-            running.task.uncancel()
-            match running.reason:
-                case "cancelled":
-                    return attempt.cancelled()
-                case "given_back":
-                    return TurnOutcome(state="queued", counts_attempt=False)
-                case "lost":
-                    log.warning("turn_taken_over", turn_id=claimed.turn.id)
-                    return None
-
-    def _attempt(self, claimed: ClaimedTurn, bot: Bot, binding: ChannelBinding | None) -> Attempt:
-        delivers = binding is not None and binding.channel.capabilities.delivers
-        return Attempt(
+        attempt = Attempt(
             claimed,
             store=self._store,
             think=self._think,
             bot=bot,
-            binding=binding if delivers else None,
+            binding=catalogue.delivering(session.channel),
             broadcast=self._live.open(claimed.turn.id),
         )
+        thought = None if running.reason else await _thought(running, attempt)
+        match running.reason:
+            case "cancelled":
+                return await attempt.cancelled()
+            case "lost":
+                log.warning("turn_taken_over", turn_id=claimed.turn.id)
+                return None
+            case "given_back":
+                return thought or _given_back(running)
+            case None:
+                return thought or await attempt.broken()
 
     async def _commit(self, claimed: ClaimedTurn, outcome: TurnOutcome) -> Committed | None:
         """Commit, patiently while the store is away; None when it stayed away."""
-        deadline = perf_counter() + COMMIT_PATIENCE_S
-        pause_s = POLL_S
+        deadline = perf_counter() + self._times.commit_patience_s
+        pause_s = self._times.poll_s
         while True:
             try:
                 return await self._store.commit_turn(claimed.lease, claimed.turn.id, outcome)
+            except RequestError as error:
+                log.exception("turn_not_storable", turn_id=claimed.turn.id, code=error.code)
+                if outcome.error is NOT_STORABLE:
+                    raise
+                outcome = TurnOutcome(state="failed", error=NOT_STORABLE)
             except StoreError as error:
                 log.warning("commit_failed", turn_id=claimed.turn.id, code=error.code)
                 if perf_counter() + pause_s > deadline:
@@ -277,7 +328,7 @@ class Worker:
         if outcome is None or committed is None or not committed.is_committed:
             log.warning("turn_not_committed", turn_id=turn_id, fenced=committed is not None)
             return
-        self._live.end(turn_id, committed.turn)
+        self._live.end(turn_id, _if_over(committed.turn))
         if committed.has_deliveries:
             self._wake_outbox()
         if committed.has_more:
@@ -297,3 +348,37 @@ class Worker:
             output_tokens=outcome.usage.output_tokens,
             duration_ms=round(duration_s * 1000, 1),
         )
+
+
+async def _thought(running: _Running, attempt: Attempt) -> TurnOutcome | None:
+    """The outcome of thinking, in a task that can be stopped by itself; None when it was."""
+    thinking = running.thinking = asyncio.create_task(attempt.run())
+    try:
+        await asyncio.wait((thinking,))
+    finally:
+        thinking.cancel()
+    return None if thinking.cancelled() else thinking.result()
+
+
+def _given_back(running: _Running) -> TurnOutcome:
+    """The turn as it was. Where its events were kept it counts: their numbers have to rise."""
+    is_told = running.thinking is not None and running.claimed.turn.options.is_resumable
+    return TurnOutcome(state="queued", counts_attempt=is_told)
+
+
+def _heed(news: LeaseNews, renewed: list[_Running]) -> None:
+    """Stop turns whose lease is lost, and those somebody wants stopped; only what was renewed.
+
+    A session may have been given back and claimed again meanwhile: that lease is another one.
+    """
+    for running in renewed:
+        if running.claimed.session.id in news.lost:
+            running.stop("lost")
+        elif running.claimed.turn.id in news.cancel_requested:
+            running.stop("cancelled")
+
+
+def _if_over(turn: Turn | None) -> Turn | None:
+    """The turn, if its listeners are to be told that it ended; one that runs again has not."""
+    is_over = turn is not None and (turn.state in TERMINAL or turn.state == "waiting")
+    return turn if is_over else None
