@@ -7,30 +7,46 @@ the channel's rule decides: `resend` (at most two tries of a part in all) or `ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections import defaultdict
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from gateway.contract import Receipt, SentQuery
-from gateway.domain.delivery import Delivery
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, StoreError
+from gateway.domain.delivery import EXPIRES_AFTER, Delivery
+from gateway.errors import StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
 
 log = structlog.get_logger(__name__)
 
-ASK_AGAIN_S = 30.0
-PACE_S = 0.25
-"""Between two decisions, so that a start after a crash does not flood a platform."""
 MAX_BLIND_TRIES = 2
-CHECK_EVERY_S = 1.0
+TIMES_ASKED = 2
 BATCH = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtTimes:
+    """How patient we are with the platforms, in seconds.
+
+    `pace_s` lies between two decisions of a channel, so that a start after a crash does not flood
+    its platform.
+    """
+
+    check_s: float = 1.0
+    pace_s: float = 0.25
+    ask_again_s: float = 30.0
+    ask_timeout_s: float = 30.0
+
+
 class Doubt:
-    """Decides about doubtful deliveries for one process."""
+    """Decides about doubtful deliveries for one process.
+
+    Settling one may begin the next part of its lane, which `send` is to take on.
+    """
 
     def __init__(
         self,
@@ -39,13 +55,15 @@ class Doubt:
         *,
         owner: str,
         connected: Set[str],
-        wake_outbox: Callable[[], None],
+        send: Callable[[Sequence[Delivery]], None],
+        times: DoubtTimes | None = None,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._owner = owner
         self._connected = connected
-        self._wake_outbox = wake_outbox
+        self._send = send
+        self._times = times or DoubtTimes()
         self._asked: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -55,51 +73,74 @@ class Doubt:
                 await self.decide_due()
             except StoreError as error:
                 log.warning("doubt_postponed", code=error.code)
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(self._times.check_s)
 
     async def decide_due(self) -> None:
-        """Decide about everything that is due now."""
+        """Decide about everything that is due now; channels do not wait for each other."""
+        due: defaultdict[str, list[Delivery]] = defaultdict(list)
         for delivery in await self._store.ambiguous(limit=BATCH):
-            binding = self._catalogue().channels.get(delivery.address.channel)
-            if binding is None or binding.name not in self._connected:
-                continue
+            due[delivery.address.channel].append(delivery)
+        deciding = [
+            asyncio.create_task(self._decide_channel(name, deliveries))
+            for name, deliveries in due.items()
+        ]
+        try:
+            for task in deciding:
+                await task
+        finally:
+            for task in deciding:
+                task.cancel()
+
+    async def _decide_channel(self, name: str, deliveries: Sequence[Delivery]) -> None:
+        binding = self._catalogue().channels.get(name)
+        if binding is None or name not in self._connected:
+            again = [self._ask_later(delivery, "not connected") for delivery in deliveries]
+            await self._store.end_sends(again, owner=self._owner)
+            return
+        for delivery in deliveries:
             result = await self._decide(delivery, binding)
             log.warning(
                 "delivery_doubt_decided",
                 delivery_id=delivery.id,
-                channel=binding.name,
+                channel=name,
                 outcome=result.state,
                 attempts=delivery.attempts,
             )
-            await self._store.end_sends([result], owner=self._owner)
-            self._wake_outbox()
-            await asyncio.sleep(PACE_S)
+            self._send(await self._store.end_sends([result], owner=self._owner))
+            await asyncio.sleep(self._times.pace_s)
 
     async def _decide(self, delivery: Delivery, binding: ChannelBinding) -> SendResult:
-        if binding.channel.capabilities.can_ask:
-            times = self._asked.pop(delivery.id, 0) + 1
-            try:
-                receipt = await self._ask(delivery, binding)
-            except (DeliveryLater, DeliveryUnknown, DeliveryRefused) as error:
-                return _ask_later(delivery, str(error))
-            if receipt is not None:
-                return SendResult(
-                    delivery_id=delivery.id, state="sent", provider_id=receipt.provider_id
-                )
-            if times < 2:
-                self._asked[delivery.id] = times
-                return _ask_later(delivery, "not found on the platform yet")
-        return without_answer(delivery, rule=binding.on_ambiguous)
+        if not binding.channel.capabilities.can_ask:
+            return without_answer(delivery, rule=binding.on_ambiguous)
+        asking = asyncio.create_task(binding.channel.find_sent(_query(delivery)))
+        try:
+            await asyncio.wait((asking,), timeout=self._times.ask_timeout_s)
+        finally:
+            asking.cancel()
+        if not asking.done() or asking.cancelled() or asking.exception() is not None:
+            return self._not_asked(delivery)
+        return self._answered(delivery, asking.result(), rule=binding.on_ambiguous)
 
-    async def _ask(self, delivery: Delivery, binding: ChannelBinding) -> Receipt | None:
-        return await binding.channel.find_sent(
-            SentQuery(
-                delivery_id=delivery.id,
-                address=delivery.address,
-                part=delivery.part,
-                since=delivery.sent_started_at or delivery.created_at,
+    def _answered(self, delivery: Delivery, receipt: Receipt | None, *, rule: str) -> SendResult:
+        times = self._asked.pop(delivery.id, 0) + 1
+        if receipt is not None:
+            return SendResult(
+                delivery_id=delivery.id, state="sent", provider_id=receipt.provider_id
             )
-        )
+        if times < TIMES_ASKED:
+            self._asked[delivery.id] = times
+            return self._ask_later(delivery, "not found on the platform yet")
+        return without_answer(delivery, rule=rule)
+
+    def _not_asked(self, delivery: Delivery) -> SendResult:
+        """The platform gave no answer: ask again, for as long as a delivery may take at all."""
+        if datetime.now(UTC) - delivery.created_at >= EXPIRES_AFTER:
+            return without_answer(delivery, rule="hold")
+        return self._ask_later(delivery, "the platform could not be asked")
+
+    def _ask_later(self, delivery: Delivery, reason: str) -> SendResult:
+        again = datetime.now(UTC) + timedelta(seconds=self._times.ask_again_s)
+        return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=again)
 
 
 def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
@@ -115,10 +156,10 @@ def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
     )
 
 
-def _ask_later(delivery: Delivery, reason: str) -> SendResult:
-    return SendResult(
+def _query(delivery: Delivery) -> SentQuery:
+    return SentQuery(
         delivery_id=delivery.id,
-        state="ambiguous",
-        error=reason,
-        next_at=datetime.now(UTC) + timedelta(seconds=ASK_AGAIN_S),
+        address=delivery.address,
+        part=delivery.part,
+        since=delivery.sent_started_at or delivery.created_at,
     )

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Set
+from collections import Counter
+from collections.abc import Callable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 import structlog
 
 from gateway.contract import Channel
-from gateway.domain.delivery import Delivery, next_attempt
+from gateway.domain.delivery import EXPIRES_AFTER, Delivery, next_attempt
 from gateway.domain.policy import POLL_S
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, StoreError
+from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope, StoreError
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.pace import Pacer
 from gateway.store.protocol import Store
@@ -27,9 +28,10 @@ from gateway.store.protocol.outbox import SendResult
 log = structlog.get_logger(__name__)
 
 SENDS_AT_ONCE = 64
+"""In each channel, so that a platform that hangs does not hold up the others."""
 SEND_TIMEOUT_S = 60.0
 ACCOUNT_REFUSED_PAUSE_S = 60.0
-SETTLE_PATIENCE_S = 60.0
+MIN_THROTTLE_S = 0.25
 
 
 class Outbox:
@@ -42,13 +44,19 @@ class Outbox:
         *,
         owner: str,
         connected: Set[str],
+        poll_s: float = POLL_S,
+        send_timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._owner = owner
         self._connected = connected
+        self._poll_s = poll_s
+        self._send_timeout_s = send_timeout_s
         self._news = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beginning = asyncio.Lock()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._lanes_of: Counter[str] = Counter()
         self._pacers: dict[str, Pacer] = {}
         self._is_stopping = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -58,32 +66,47 @@ class Outbox:
         """There may be something to send."""
         self._news.set()
 
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        """Send parts that are marked `sending` for this process already."""
+        channels = self._catalogue().channels
+        for delivery in deliveries:
+            self._start(delivery, channels[delivery.address.channel].channel)
+
     async def run(self) -> None:
-        """Send what is due until cancelled; an unexpected error of a send comes out here."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._send_all())
-            group.create_task(self._watch())
+        """Send what is due until cancelled; an unexpected error of a send comes out here.
+
+        What is on its way then is cut off: the next start looks into it.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._send_all())
+                group.create_task(self._watch())
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(list(self._tasks))
 
     async def drain(self, *, within_s: float) -> None:
         """Send what is due now, begin nothing more, and wait for what is on its way."""
-        deadline = asyncio.get_running_loop().time() + within_s
-        while self._tasks or await self._begin():
-            left_s = deadline - asyncio.get_running_loop().time()
-            if left_s <= 0 or not self._tasks:
-                break
-            await asyncio.wait(self._tasks, timeout=left_s)
-        self._is_stopping = True
+        deadline = _now() + within_s
+        while (left_s := deadline - _now()) > 0 and (await self._begin() or self._tasks):
+            if self._tasks:
+                await asyncio.wait(
+                    list(self._tasks), timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+                )
+        async with self._beginning:
+            self._is_stopping = True
+        if self._tasks:
+            log.warning("drain_left_deliveries", lanes=len(self._tasks))
 
     async def _send_all(self) -> None:
         while True:
             self._news.clear()
+            await self._begin()
+            self.last_pass_at = _now()
             try:
-                await self._begin()
-            except StoreError as error:
-                log.warning("send_begin_failed", code=error.code)
-            self.last_pass_at = asyncio.get_running_loop().time()
-            try:
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(self._poll_s):
                     await self._news.wait()
             except TimeoutError:
                 continue
@@ -91,22 +114,32 @@ class Outbox:
     async def _begin(self) -> bool:
         """Start everything that may leave now; False when there was nothing."""
         is_any = False
-        for name, binding in self._catalogue().channels.items():
-            if self._is_stopping or not binding.channel.capabilities.delivers:
-                continue
-            limit = min(self._pacer(binding.channel).free(now=_now()), self._free())
-            if limit <= 0 or name not in self._connected:
-                continue
-            for delivery in await self._store.begin_sends(
-                owner=self._owner, limit=limit, channels=(name,)
-            ):
-                is_any = True
-                self._start(delivery, binding.channel)
+        async with self._beginning:
+            for name, binding in self._catalogue().channels.items():
+                if name in self._connected and binding.channel.capabilities.delivers:
+                    is_any |= await self._begin_channel(binding.channel)
         return is_any
+
+    async def _begin_channel(self, channel: Channel) -> bool:
+        room = SENDS_AT_ONCE - self._lanes_of[channel.name]
+        limit = min(self._pacer(channel).free(now=_now()), room)
+        if limit <= 0 or self._is_stopping:
+            return False
+        try:
+            begun = await self._store.begin_sends(
+                owner=self._owner, limit=limit, channels=(channel.name,)
+            )
+        except StoreError as error:
+            log.warning("send_begin_failed", code=error.code)
+            return False
+        for delivery in begun:
+            self._start(delivery, channel)
+        return bool(begun)
 
     def _start(self, delivery: Delivery, channel: Channel) -> None:
         task = asyncio.create_task(self._send_lane(delivery, channel), name=delivery.id)
-        self._tasks.add(task)
+        self._tasks[task] = channel.name
+        self._lanes_of[channel.name] += 1
         task.add_done_callback(self._check)
 
     async def _send_lane(self, first: Delivery, channel: Channel) -> None:
@@ -122,7 +155,7 @@ class Outbox:
         began = perf_counter()
         pause_s = self._pacer(channel).sent(delivery.address, now=_now())
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
+            async with asyncio.timeout(self._send_timeout_s):
                 receipt = await channel.deliver(
                     delivery.address,
                     delivery.part,
@@ -142,28 +175,26 @@ class Outbox:
         except DeliveryRefused as error:
             result = refused(delivery, error, now=datetime.now(UTC))
         except (DeliveryUnknown, TimeoutError) as error:
-            result = unknown(delivery, error)
+            result = unknown(delivery, error, now=datetime.now(UTC))
         except Exception as error:
             log.exception("delivery_broke", delivery_id=delivery.id, channel=channel.name)
-            result = unknown(delivery, error)
+            result = unknown(delivery, error, now=datetime.now(UTC))
         _tell(delivery, result, channel, duration_s=perf_counter() - began)
         return result
 
     async def _settle(self, result: SendResult) -> list[Delivery]:
-        """Write how a try ended, patiently; the next part of the lane, already `sending`."""
-        deadline = _now() + SETTLE_PATIENCE_S
-        pause_s = POLL_S
+        """Write how a try ended, however long the store is away: only we know it.
+
+        Gives the next part of the lane, already `sending`.
+        """
+        pause_s = self._poll_s
         while True:
             try:
-                following = await self._store.end_sends([result], owner=self._owner)
+                return await self._store.end_sends([result], owner=self._owner)
             except StoreError as error:
                 log.warning("send_end_failed", delivery_id=result.delivery_id, code=error.code)
-                if _now() + pause_s > deadline:
-                    return []
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 5.0)
-            else:
-                return following
 
     def _pacer(self, channel: Channel) -> Pacer:
         pacer = self._pacers.get(channel.name)
@@ -171,16 +202,14 @@ class Outbox:
             pacer = self._pacers[channel.name] = Pacer(channel.capabilities.pace, now=_now())
         return pacer
 
-    def _free(self) -> int:
-        return SENDS_AT_ONCE - len(self._tasks)
-
     async def _watch(self) -> None:
         await self._broken
 
     def _check(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if len(self._tasks) == SENDS_AT_ONCE - 1:
+        name = self._tasks.pop(task)
+        if self._lanes_of[name] == SENDS_AT_ONCE:
             self.wake()
+        self._lanes_of[name] -= 1
         if not task.cancelled() and (error := task.exception()) and not self._broken.done():
             self._broken.set_exception(error)
 
@@ -188,16 +217,8 @@ class Outbox:
 def later(delivery: Delivery, error: DeliveryLater, *, now: datetime, jitter: float) -> SendResult:
     """The part was not taken: when it goes again, or that its time is over."""
     if error.retry_after_s is not None:
-        again = now + timedelta(seconds=error.retry_after_s)
-        return SendResult(
-            delivery_id=delivery.id,
-            state="pending",
-            error=error.message,
-            next_at=again,
-            blocked_until=again,
-            scope=error.scope,
-            counts=False,
-        )
+        pause_s = max(error.retry_after_s, MIN_THROTTLE_S)
+        return _held_up(delivery, error.message, scope=error.scope, pause_s=pause_s, now=now)
     again_at = next_attempt(delivery.attempts, first_at=delivery.created_at, now=now, jitter=jitter)
     return SendResult(
         delivery_id=delivery.id,
@@ -210,26 +231,34 @@ def later(delivery: Delivery, error: DeliveryLater, *, now: datetime, jitter: fl
 def refused(delivery: Delivery, error: DeliveryRefused, *, now: datetime) -> SendResult:
     """The part will never be taken; a refused account keeps it until somebody mends that."""
     if error.scope == "account":
-        again = now + timedelta(seconds=ACCOUNT_REFUSED_PAUSE_S)
-        return SendResult(
-            delivery_id=delivery.id,
-            state="pending",
-            error=error.message,
-            next_at=again,
-            blocked_until=again,
-            scope="account",
-            counts=False,
-        )
+        pause_s = ACCOUNT_REFUSED_PAUSE_S
+        return _held_up(delivery, error.message, scope="account", pause_s=pause_s, now=now)
     return SendResult(delivery_id=delivery.id, state="dead", error=error.message, scope=error.scope)
 
 
-def unknown(delivery: Delivery, error: BaseException) -> SendResult:
-    """Nobody knows whether the part was taken."""
+def unknown(delivery: Delivery, error: BaseException, *, now: datetime) -> SendResult:
+    """Nobody knows whether the part was taken.
+
+    Of an error that is not ours only the kind is told: its text may hold an address with a token.
+    """
+    reason = error.message if isinstance(error, DeliveryUnknown) else type(error).__name__
+    return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=now)
+
+
+def _held_up(
+    delivery: Delivery, reason: str, *, scope: Scope, pause_s: float, now: datetime
+) -> SendResult:
+    """Nothing goes to `scope` for a while, which is no attempt; a part too old is given up."""
+    again = now + timedelta(seconds=pause_s)
+    is_over = now - delivery.created_at >= EXPIRES_AFTER
     return SendResult(
         delivery_id=delivery.id,
-        state="ambiguous",
-        error=str(error) or type(error).__name__,
-        next_at=datetime.now(UTC),
+        state="expired" if is_over else "pending",
+        error=reason,
+        next_at=None if is_over else again,
+        blocked_until=again,
+        scope=scope,
+        counts=False,
     )
 
 

@@ -37,6 +37,12 @@ class Bucket:
         self.at = now
         return self.tokens
 
+    def wait(self, *, now: float) -> float:
+        """Seconds until there is a whole token."""
+        if not self.rate_per_s:
+            return 0.0
+        return max(0.0, (1 - self.available(now=now)) / self.rate_per_s)
+
     def take(self, *, now: float) -> float:
         """Take one token, on credit if need be; seconds until the credit is paid back."""
         if not self.rate_per_s:
@@ -61,6 +67,7 @@ class Pacer:
     def sent(self, address: Address, *, now: float) -> float:
         """Count a message; seconds until the next one to that chat should leave."""
         self._account.take(now=now)
+        account_wait_s = self._account.wait(now=now)
         chat = self._chats.get(address)
         if chat is None:
             burst = float(self._pace.address_burst)
@@ -69,5 +76,4 @@ class Pacer:
         while len(self._chats) > MAX_CHATS:
             self._chats.popitem(last=False)
         chat.take(now=now)
-        missing = 1 - chat.available(now=now)
-        return max(0.0, missing / self._pace.address_per_s) if self._pace.address_per_s else 0.0
+        return max(account_wait_s, chat.wait(now=now))
