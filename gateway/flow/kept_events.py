@@ -37,10 +37,13 @@ KEEP_EVERY_S = 0.15
 class EventKeeper:
     """Keeps the events of one turn, if its caller may come back."""
 
-    def __init__(self, store: Store, turn: Turn, broadcast: Broadcast) -> None:
+    def __init__(
+        self, store: Store, turn: Turn, broadcast: Broadcast, *, every_s: float = KEEP_EVERY_S
+    ) -> None:
         self._store = store
         self._turn = turn
         self._broadcast = broadcast
+        self._every_s = every_s
         self._kept = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -50,14 +53,17 @@ class EventKeeper:
             self._task = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
-        await asyncio.sleep(KEEP_EVERY_S)
-        news = self._broadcast.events[self._kept :]
-        self._kept += len(news)
-        rows = [row for numbered in news if (row := encode(numbered)) is not None]
-        try:
-            await self._store.add_events(self._turn.project_id, self._turn.id, rows)
-        except StoreError as error:
-            log.warning("turn_events_not_kept", turn_id=self._turn.id, code=error.code)
+        """Keep what there is until nothing is new; after an error the next event tries again."""
+        while self._kept < len(self._broadcast.events):
+            await asyncio.sleep(self._every_s)
+            news = self._broadcast.events[self._kept :]
+            rows = [row for numbered in news if (row := encode(numbered)) is not None]
+            try:
+                await self._store.add_events(self._turn.project_id, self._turn.id, rows)
+            except StoreError as error:
+                log.warning("turn_events_not_kept", turn_id=self._turn.id, code=error.code)
+                return
+            self._kept += len(news)
 
 
 def encode(numbered: NumberedEvent) -> StoredEvent | None:

@@ -55,13 +55,18 @@ class Broadcast:
         self._events: list[NumberedEvent] = []
         self._held: TextDelta | None = None
         self._number = 0
-        self._news: list[asyncio.Future[None]] = []
+        self._news: list[asyncio.Future[bool]] = []
         self._ended: asyncio.Future[Turn | None] = asyncio.get_running_loop().create_future()
 
     @property
     def events(self) -> Sequence[NumberedEvent]:
         """What was published so far."""
         return self._events
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is heard here."""
+        return self._ended.done()
 
     def begin(self, attempt: int) -> None:
         """Start numbering an attempt."""
@@ -95,18 +100,32 @@ class Broadcast:
             await asyncio.wait((self._ended,), timeout=timeout_s)
         return self._ended.result() if self._ended.done() else None
 
-    async def stream(self, *, after: int) -> AsyncGenerator[NumberedEvent, None]:
-        """Events with a number above `after`: those so far, then as they come, until the end."""
+    async def stream(
+        self, *, after: int, quiet_s: float | None = None
+    ) -> AsyncGenerator[NumberedEvent, None]:
+        """Events with a number above `after`: those so far, then as they come, until the end.
+
+        With `quiet_s` it also stops when nothing came for so long; `is_over` tells which it was.
+        """
         position = bisect_right(self._events, after, key=lambda numbered: numbered.number)
         while True:
             while position < len(self._events):
                 yield self._events[position]
                 position += 1
-            if self._ended.done():
+            if self._ended.done() or not await self._hears_more(quiet_s):
                 return
-            news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._news.append(news)
-            await news
+
+    async def _hears_more(self, quiet_s: float | None) -> bool:
+        """Wait for something new; False when it was quiet for too long."""
+        loop = asyncio.get_running_loop()
+        news: asyncio.Future[bool] = loop.create_future()
+        self._news.append(news)
+        timer = loop.call_later(quiet_s, _tell, news, False) if quiet_s is not None else None
+        try:
+            return await news
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _append(self, event: LiveEvent) -> None:
         self._number += 1
@@ -115,8 +134,12 @@ class Broadcast:
     def _wake(self) -> None:
         waiting, self._news = self._news, []
         for news in waiting:
-            if not news.done():
-                news.set_result(None)
+            _tell(news, True)
+
+
+def _tell(news: asyncio.Future[bool], is_news: bool) -> None:
+    if not news.done():
+        news.set_result(is_news)
 
 
 class Live:

@@ -24,7 +24,7 @@ from gateway.domain.ids import (
 )
 from gateway.domain.people import IdentityKey
 from gateway.domain.turns import TERMINAL, Turn, TurnOptions
-from gateway.errors import Forbidden, NotFound, Unavailable, Unprocessable
+from gateway.errors import Conflict, Forbidden, NotFound, Unavailable, Unprocessable
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.intake import Intake
 from gateway.flow.live import Broadcast, Live, LiveEvent, NumberedEvent, TurnBegan, TurnEnded
@@ -45,6 +45,8 @@ __all__ = [
 
 ELSEWHERE_POLL_S = 0.25
 """How often a turn that runs in another process is looked up."""
+QUIET_S = 10.0
+"""After so long without an event it is looked up whether a turn ended unheard, as by a command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +91,16 @@ class ChatService:
         intake: Intake,
         worker: Worker,
         live: Live,
+        poll_s: float = ELSEWHERE_POLL_S,
+        quiet_s: float = QUIET_S,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._intake = intake
         self._worker = worker
         self._live = live
+        self._poll_s = poll_s
+        self._quiet_s = quiet_s
         self._is_draining = False
 
     def begin_drain(self) -> None:
@@ -133,11 +139,19 @@ class ChatService:
 
         Raises NotFound, Conflict (not waiting), Unprocessable (a call without a result).
         """
-        await self.turn(principal, turn_id)
+        self._refuse_while_draining()
+        waiting = await self.turn(principal, turn_id)
+        if waiting.state != "waiting":
+            raise Conflict("This turn does not wait for results.", code="already_completed")
         broadcast = self._live.open(turn_id)
         broadcast.wants_stream = wants_stream
-        turn = await self._store.resume_turn(principal.project_id, turn_id, results=results)
+        try:
+            turn = await self._store.resume_turn(principal.project_id, turn_id, results=results)
+        except BaseException:
+            self._forget_unless_running(turn_id)
+            raise
         if turn is None:
+            self._forget_unless_running(turn_id)
             raise NotFound("There is no such turn.")
         self._worker.wake()
         return Started(turn=turn, is_replay=False, broadcast=self._heard_here(broadcast))
@@ -145,13 +159,15 @@ class ChatService:
     async def result(self, principal: Principal, started: Started, *, timeout_s: float) -> Turn:
         """The turn with its messages, when it is terminal or waiting or the time is over."""
         turn, broadcast = started.turn, started.broadcast
-        if turn.state in TERMINAL or turn.state == "waiting":
+        if _is_over(turn):
             return turn
         deadline = monotonic() + timeout_s
-        if broadcast is not None:
-            ended = await broadcast.ended(timeout_s=timeout_s)
+        while broadcast is not None and (left_s := deadline - monotonic()) > 0:
+            ended = await broadcast.ended(timeout_s=min(left_s, self._quiet_s))
             if ended is not None:
                 return ended
+            if broadcast.is_over or await self._ended_unheard(principal, turn.id):
+                break
         return await self._poll(principal, turn.id, deadline=deadline)
 
     async def wait(self, principal: Principal, turn_id: TurnId, *, timeout_s: float) -> Turn:
@@ -164,15 +180,17 @@ class ChatService:
         self, principal: Principal, started: Started, *, after: int = 0
     ) -> AsyncGenerator[NumberedEvent, None]:
         """Events with a number above `after`, past and to come; the last is a TurnEnded."""
-        broadcast = started.broadcast
-        if broadcast is not None:
-            async for numbered in broadcast.stream(after=after):
+        turn_id, broadcast = started.turn.id, started.broadcast
+        while broadcast is not None:
+            async for numbered in broadcast.stream(after=after, quiet_s=self._quiet_s):
                 after = numbered.number
                 yield numbered
                 if isinstance(numbered.event, TurnEnded):
                     return
-        turn = await self._poll(principal, started.turn.id, deadline=None)
-        kept = await self._store.events(principal.project_id, turn.id, after=after)
+            if broadcast.is_over or await self._ended_unheard(principal, turn_id):
+                break
+        turn = await self._poll(principal, turn_id, deadline=None)
+        kept = await self._store.events(principal.project_id, turn_id, after=0)
         for numbered in replay(turn, kept, after=after):
             yield numbered
 
@@ -189,7 +207,7 @@ class ChatService:
         return turn
 
     async def cancel(self, principal: Principal, turn_id: TurnId) -> Turn:
-        """Stop a turn; a cancelled one stays as it is. Raises NotFound, Conflict (completed)."""
+        """Stop a turn; one that is over stays as it is. Raises NotFound."""
         await self.turn(principal, turn_id)
         broadcast = self._live.find(turn_id)
         turn = await self._store.request_cancel(principal.project_id, turn_id)
@@ -242,11 +260,24 @@ class ChatService:
         """The turn from the store, looked up until it is over or the deadline is."""
         while True:
             turn = await self.turn(principal, turn_id)
-            is_over = turn.state in TERMINAL or turn.state == "waiting"
-            if is_over or (deadline is not None and monotonic() >= deadline):
+            if _is_over(turn) or (deadline is not None and monotonic() >= deadline):
                 return turn
-            self._refuse_while_draining()
-            await asyncio.sleep(ELSEWHERE_POLL_S)
+            if not self._worker.is_running(turn_id):
+                self._refuse_while_draining()
+            await asyncio.sleep(self._poll_s)
+
+    async def _ended_unheard(self, principal: Principal, turn_id: TurnId) -> bool:
+        """Whether a turn that nobody here works on is over, as one cancelled in the queue."""
+        if self._worker.is_running(turn_id):
+            return False
+        is_over = _is_over(await self.turn(principal, turn_id))
+        if is_over:
+            self._forget_unless_running(turn_id)
+        return is_over
+
+    def _forget_unless_running(self, turn_id: TurnId) -> None:
+        if not self._worker.is_running(turn_id):
+            self._live.end(turn_id, None)
 
     def _heard_here(self, broadcast: Broadcast) -> Broadcast | None:
         """The broadcast, unless only other processes run turns: then nothing is heard here."""
@@ -280,6 +311,10 @@ def _entry(principal: Principal, request: SendRequest, bot: Bot, turn_id: TurnId
         when_full="refuse",
         session_metadata=request.metadata,
     )
+
+
+def _is_over(turn: Turn) -> bool:
+    return turn.state in TERMINAL or turn.state == "waiting"
 
 
 def _may_see(principal: Principal, turn: Turn) -> bool:
