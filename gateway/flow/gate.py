@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.contract import InboundMessage
+from gateway.contract import ActionPressed, InboundMessage
 from gateway.domain.bots import Bot
 from gateway.flow.catalogue import ChannelBinding
 
@@ -38,11 +38,18 @@ class Answer:
     is_status: bool = False
 
 
-def answer(message: InboundMessage, *, binding: ChannelBinding, bot: Bot) -> Answer | None:
-    """The answer to a command or to a stranger; None = the message is for the bot."""
+def answer(
+    message: InboundMessage | ActionPressed, *, binding: ChannelBinding, bot: Bot | None
+) -> Answer | None:
+    """The answer to a command or to a stranger; None = the message is for the bot.
+
+    A pressed button says its value. Without a bot only strangers are answered.
+    """
     if binding.access == "allow" and message.sender.external_id not in binding.allow:
         return Answer(text=REFUSED)
-    match _command(message.text):
+    if bot is None:
+        return None
+    match _command(message.text if isinstance(message, InboundMessage) else message.value):
         case "start":
             return Answer(text=bot.greeting)
         case "help":

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 
-from gateway.contract import Channel, HealthState, Inbound, Json
+from gateway.contract import Channel, HealthState, Inbound, Json, Unreadable
 from gateway.errors import DeliveryRefused, GatewayError, RequestError, StoreError, Unavailable
 from gateway.flow.intake import Intake
 from gateway.store.protocol import Store
@@ -21,6 +22,8 @@ from gateway.store.protocol import Store
 log = structlog.get_logger(__name__)
 
 RETRY_DELAYS_S = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+STABLE_S = 30.0
+"""A connection that held this long is no longer counted as a failed one when it breaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,34 @@ class ChannelPort:
     async def accept(
         self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
     ) -> None:
-        """Commit a batch and the cursor; raises Unavailable when nothing was stored."""
+        """Commit a batch and the cursor; raises Unavailable when nothing was stored.
+
+        What can never be stored as it is does not hold up the rest: it is kept for the operator.
+        """
         try:
-            await self._intake.accept_inbound(self.channel.name, batch, cursor=cursor)
+            await self._accept(batch, cursor=cursor)
         except (StoreError, RequestError) as error:
             raise Unavailable(error.message, retry_after_s=5, code=error.code) from error
         if batch:
             self.status = replace(self.status, last_in_at=datetime.now(UTC))
+
+    async def _accept(
+        self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
+    ) -> None:
+        name = self.channel.name
+        try:
+            await self._intake.accept_inbound(name, batch, cursor=cursor)
+        except RequestError as error:
+            if error.retryable or not batch:
+                raise
+            if len(batch) == 1:
+                log.warning("inbound_not_storable", channel=name, code=error.code)
+                kept = [_kept_raw(batch[0], reason=error.message)]
+                await self._intake.accept_inbound(name, kept, cursor=cursor)
+                return
+            for inbound in batch:
+                await self._accept([inbound])
+            await self._accept([], cursor=cursor)
 
     async def cursor(self, name: str) -> str | None:
         """The last committed cursor of that name, or None."""
@@ -87,11 +111,30 @@ class ChannelPort:
         write("channel_state_changed", channel=self.channel.name, state=state, reason=reason)
 
 
+def _kept_raw(inbound: Inbound, *, reason: str) -> Unreadable:
+    return Unreadable(
+        account=inbound.account,
+        external_id=inbound.external_id,
+        digest=inbound.digest,
+        received_at=inbound.received_at,
+        raw=repr(inbound).encode(),
+        reason=reason,
+    )
+
+
 class Supervisor:
     """Keeps the channels of one process connected and, while `may_hear`, receiving."""
 
-    def __init__(self, ports: Sequence[ChannelPort]) -> None:
+    def __init__(
+        self,
+        ports: Sequence[ChannelPort],
+        *,
+        retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+        stable_s: float = STABLE_S,
+    ) -> None:
         self._ports = {port.channel.name: port for port in ports}
+        self._retry_delays_s = retry_delays_s
+        self._stable_s = stable_s
         self._may_hear = asyncio.Event()
         self._must_deafen = asyncio.Event()
         self._hearing: set[str] = set()
@@ -122,11 +165,12 @@ class Supervisor:
             log.warning("channels_still_receiving", channels=sorted(self._hearing))
 
     async def _keep(self, port: ChannelPort) -> None:
+        """Connect one channel again and again, waiting longer each time it fails at once."""
         failures = 0
         while True:
+            began = monotonic()
             try:
                 await self._connect(port)
-                failures = 0
             except DeliveryRefused as error:
                 port.health("stopped", reason=error.message)
                 return
@@ -135,7 +179,10 @@ class Supervisor:
             except Exception:
                 log.exception("channel_broke", channel=port.channel.name)
                 port.health("degraded", reason="an unexpected error; see the log")
-            await asyncio.sleep(RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S) - 1)])
+            if monotonic() - began >= self._stable_s:
+                failures = 0
+            last = len(self._retry_delays_s) - 1
+            await asyncio.sleep(self._retry_delays_s[min(failures, last)])
             failures += 1
 
     async def _connect(self, port: ChannelPort) -> None:

@@ -6,6 +6,7 @@ the commit, hands claimed turns to the worker and wakes whoever has work. Answer
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,10 +24,9 @@ from gateway.contract import (
     MessageEdited,
     OutboundMessage,
     Reachability,
-    Sender,
     Unreadable,
 )
-from gateway.domain.conversation import Message, TextPart
+from gateway.domain.conversation import ContentPart, FilePart, Message, TextPart
 from gateway.domain.delivery import NewDelivery
 from gateway.domain.ids import new_delivery_id, new_message_id, new_turn_id
 from gateway.domain.people import IdentityKey
@@ -52,6 +52,9 @@ from gateway.store.protocol.inbox import (
 )
 
 log = structlog.get_logger(__name__)
+
+MAX_BUSY_NOTES = 1000
+"""Chats for which the busy note is kept rendered."""
 
 
 @dataclass(slots=True)
@@ -85,16 +88,21 @@ class Intake:
         self._wake_outbox = wake_outbox
         self._limits = limits
         self._admission = admission
-        self._busy_parts: dict[str, list[Json]] = {}
+        self._busy_parts: dict[Address, list[Json]] = {}
 
     async def accept(
         self, entries: Sequence[Entry], *, cursor: Cursor | None = None
     ) -> list[Accepted]:
         """Commit entries, start what may run here, and say what became of each.
 
+        Goes on when the caller is cut off meanwhile: a turn that was claimed must be started.
         Raises what `InboxStore.accept` raises, and Unavailable while nothing is admitted.
         """
         self._admission.check()
+        accepting = asyncio.create_task(self._accept(entries, cursor=cursor))
+        return await asyncio.shield(accepting)
+
+    async def _accept(self, entries: Sequence[Entry], *, cursor: Cursor | None) -> list[Accepted]:
         terms = self._worker.reserve(len(entries))
         try:
             accepted = await self._store.accept(
@@ -134,16 +142,8 @@ class Intake:
     async def _entry(self, inbound: Inbound, binding: ChannelBinding) -> Entry | None:
         project, event, account = binding.project_id, _event(inbound), inbound.account
         match inbound:
-            case InboundMessage():
-                return await self._message(inbound, binding)
-            case ActionPressed():
-                return self._turn(
-                    inbound,
-                    binding,
-                    sender=inbound.sender,
-                    address=inbound.address,
-                    message=_user_message(inbound.value, inbound.message_ref),
-                )
+            case InboundMessage() | ActionPressed():
+                return await self._turn(inbound, binding)
             case MessageEdited():
                 return EditMessage(
                     project_id=project,
@@ -185,24 +185,39 @@ class Intake:
                     project_id=project, event=event, raw=inbound.raw, reason=inbound.reason
                 )
 
-    async def _message(self, inbound: InboundMessage, binding: ChannelBinding) -> NewTurn | None:
+    async def _turn(
+        self, inbound: InboundMessage | ActionPressed, binding: ChannelBinding
+    ) -> NewTurn:
         bot = self._catalogue().bot(binding.project_id, binding.bot)
-        message = _user_message(inbound.text, inbound.message_ref)
-        answer = gate.answer(inbound, binding=binding, bot=bot) if bot else None
+        answer = gate.answer(inbound, binding=binding, bot=bot)
         terminal = await self._terminal(answer, inbound, binding) if answer else None
-        return self._turn(
-            inbound,
-            binding,
-            sender=inbound.sender,
+        sender = inbound.sender
+        message = inbound if isinstance(inbound, InboundMessage) else None
+        return NewTurn(
+            project_id=binding.project_id,
+            channel=binding.name,
+            account=inbound.account,
+            bot=binding.bot,
+            turn_id=new_turn_id(),
+            kind="command" if terminal else "message",
+            message=_user_message(inbound),
+            event=_event(inbound),
+            identity=IdentityKey(
+                platform=sender.platform, external_id=sender.external_id, name=sender.name
+            ),
             address=inbound.address,
-            message=message,
-            source_order=inbound.source_order,
-            group_id=inbound.group_id,
+            session_idle_s=bot.session_idle_s if bot else 0,
+            reopens=True,
+            when_full="join",
+            busy_reply=self._busy_reply(binding, inbound.address),
+            delay_s=binding.debounce_s,
+            group_id=message.group_id if message else None,
+            source_order=message.source_order if message else None,
             terminal=terminal,
         )
 
     async def _terminal(
-        self, answer: gate.Answer, inbound: InboundMessage, binding: ChannelBinding
+        self, answer: gate.Answer, inbound: InboundMessage | ActionPressed, binding: ChannelBinding
     ) -> TerminalTurn:
         text = answer.text
         if answer.is_status:
@@ -220,57 +235,30 @@ class Intake:
             cancels=answer.cancels,
         )
 
-    def _turn(
-        self,
-        inbound: InboundMessage | ActionPressed,
-        binding: ChannelBinding,
-        *,
-        sender: Sender,
-        address: Address,
-        message: Message,
-        source_order: int | None = None,
-        group_id: str | None = None,
-        terminal: TerminalTurn | None = None,
-    ) -> NewTurn:
-        bot = self._catalogue().bot(binding.project_id, binding.bot)
-        return NewTurn(
-            project_id=binding.project_id,
-            channel=binding.name,
-            account=inbound.account,
-            bot=binding.bot,
-            turn_id=new_turn_id(),
-            kind="command" if terminal else "message",
-            message=message,
-            event=_event(inbound),
-            identity=IdentityKey(
-                platform=sender.platform, external_id=sender.external_id, name=sender.name
-            ),
-            address=address,
-            session_idle_s=bot.session_idle_s if bot else 0,
-            reopens=True,
-            when_full="join",
-            busy_reply=self._busy_reply(binding, address),
-            delay_s=binding.debounce_s,
-            group_id=group_id,
-            source_order=source_order,
-            terminal=terminal,
-        )
-
     def _busy_reply(self, binding: ChannelBinding, address: Address) -> tuple[NewDelivery, ...]:
-        """The busy note, rendered once a channel: it is prepared for every message."""
-        parts = self._busy_parts.get(binding.name)
+        """The busy note, rendered once a chat: it is prepared for every message."""
+        parts = self._busy_parts.get(address)
         if parts is None:
+            if len(self._busy_parts) >= MAX_BUSY_NOTES:
+                self._busy_parts.clear()
             parts = binding.channel.render(OutboundMessage(address=address, text=gate.BUSY))
-            self._busy_parts[binding.name] = parts
+            self._busy_parts[address] = parts
         return tuple(
             NewDelivery(id=new_delivery_id(), part_no=number, part=part)
             for number, part in enumerate(parts)
         )
 
 
-def _user_message(text: str, message_ref: str | None) -> Message:
+def _user_message(inbound: InboundMessage | ActionPressed) -> Message:
+    """What a person said: text, and files by reference; a pressed button says its value."""
+    content: tuple[ContentPart, ...]
+    if isinstance(inbound, ActionPressed):
+        content = (TextPart(inbound.value),)
+    else:
+        files = [FilePart(a.ref, a.name, a.mime, a.size_bytes) for a in inbound.attachments]
+        content = (TextPart(inbound.text), *files) if inbound.text or not files else tuple(files)
     return Message(
-        id=new_message_id(), role="user", content=(TextPart(text),), message_ref=message_ref
+        id=new_message_id(), role="user", content=content, message_ref=inbound.message_ref
     )
 
 

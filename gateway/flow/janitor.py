@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,25 @@ from gateway.store.protocol.coordination import Instance
 
 log = structlog.get_logger(__name__)
 
-BEAT_S = 5.0
-DISK_CHECK_S = 2.0
-SWEEP_S = 60.0
 DEAD_AFTER = timedelta(seconds=30)
 WAITING_LIMIT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JanitorTimes:
+    """How often each piece of upkeep is done, in seconds."""
+
+    beat_s: float = 5.0
+    disk_check_s: float = 2.0
+    sweep_s: float = 60.0
 
 
 class Janitor:
     """Upkeep of one process.
 
     `is_alone`: no other process may run turns on this store, so that whoever else left work behind
-    is dead. `data_path` is watched for room, None = nothing to watch.
+    is dead. `data_path` is watched for room, None = nothing to watch; `room` tells how many bytes
+    there are.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class Janitor:
         is_alone: bool,
         data_path: Path | None,
         min_free_bytes: int,
+        times: JanitorTimes | None = None,
+        room: Callable[[Path], int] | None = None,
     ) -> None:
         self._store = store
         self._instance = instance
@@ -57,10 +66,13 @@ class Janitor:
         self._is_alone = is_alone
         self._data_path = data_path
         self._min_free_bytes = min_free_bytes
+        self._times = times or JanitorTimes()
+        self._room = room or free_bytes
         self.last_beat_at = 0.0
 
     async def recover(self) -> None:
         """Announce this process and take over what dead ones left; raises StoreError."""
+        await self._check_disk()
         await self._beat()
         living = await self._living()
         sessions = await self._store.release_abandoned(living=living)
@@ -71,13 +83,16 @@ class Janitor:
     async def run(self) -> None:
         """Look after everything until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._every(BEAT_S, self._beat_and_recover))
-            group.create_task(self._every(DISK_CHECK_S, self._check_disk))
-            group.create_task(self._every(SWEEP_S, self._sweep))
+            group.create_task(self._every(self._times.beat_s, self._beat_and_recover))
+            group.create_task(self._every(self._times.disk_check_s, self._check_disk))
+            group.create_task(self._every(self._times.sweep_s, self._sweep))
 
     async def leave(self) -> None:
-        """Say that this process stops in good order."""
-        await self._store.leave(self._instance.id)
+        """Say that this process stops in good order; a store that is away learns it later."""
+        try:
+            await self._store.leave(self._instance.id)
+        except StoreError as error:
+            log.warning("leave_not_noted", code=error.code)
 
     async def _every(self, pause_s: float, work: Callable[[], Any]) -> None:
         while True:
@@ -117,10 +132,14 @@ class Janitor:
         """Close admission when the disk is nearly full, open it when there is room again."""
         if self._data_path is None or not self._min_free_bytes:
             return
-        free = free_bytes(self._data_path)
+        try:
+            free = self._room(self._data_path)
+        except OSError:
+            free = -1
         was_open = self._admission.refusal is None
         is_open = free >= self._min_free_bytes
-        self._admission.refusal = None if is_open else "The disk is nearly full."
+        full = "The disk is nearly full." if free >= 0 else "The data directory cannot be used."
+        self._admission.refusal = None if is_open else full
         if was_open != is_open:
             write = log.info if is_open else log.error
             write("admission_changed", is_open=is_open, free_bytes=free)
