@@ -57,7 +57,8 @@ def _document(status: GatewayStatus) -> dict[str, object]:
 def _show(config: Config, status: GatewayStatus) -> None:
     console = screen()
     for process in status.processes:
-        _show_process(console, process)
+        if process.is_alive or process is status.processes[0]:
+            _show_process(console, process)
     if not status.is_running:
         where = config.settings.store.data_dir
         console.print(f"No gateway runs on {where}.", style="yellow")

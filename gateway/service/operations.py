@@ -34,7 +34,7 @@ __all__ = [
 ALIVE_FOR_S = 15.0
 """A daemon beats every 5 seconds; one that missed this long is gone or stuck."""
 
-MESSAGES_A_PAGE = 500
+MESSAGES_A_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
