@@ -25,7 +25,6 @@ from gateway.api.native.routes import ENDPOINTS
 from gateway.config.load import load
 from gateway.daemon.parts import Parts, build
 from gateway.domain.ids import ProjectId
-from gateway.domain.policy import CallerLimits
 from gateway.registry import Registry
 from gateway.service.keys import NewKey
 from gateway.service.services import Services
@@ -235,6 +234,7 @@ class Gateway:
 
     url: str
     data: Path
+    app: web.Application
     parts: Parts
     api: Client
     admin: Client
@@ -258,12 +258,13 @@ async def running(
     folder: Path,
     *,
     config: str = CONFIG,
-    limits: CallerLimits | None = None,
+    limits: Mapping[str, int] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
-    """A gateway at work in that folder; `settings` are fields of ApiSettings."""
+    """A gateway at work in that folder: `[limits]` by name, `settings` fields of ApiSettings."""
     path = folder / "config.toml"
-    path.write_text(config)
+    lines = [f"{name} = {value}" for name, value in (limits or {}).items()]
+    path.write_text("\n".join(["[limits]", *lines, config]))
     path.chmod(0o600)
     registry = Registry({})
     loaded = load(path)
@@ -277,7 +278,7 @@ async def running(
             build_app(
                 parts.services,
                 settings=ApiSettings(
-                    public_url="http://gateway.test", limits=limits or CallerLimits(), **settings
+                    public_url="http://gateway.test", limits=loaded.policy().callers, **settings
                 ),
             ),
             shutdown_timeout_s=0.1,
@@ -307,7 +308,7 @@ async def _gateway(
     port = runner.addresses[0][1]
     url = f"http://127.0.0.1:{port}"
     nobody = Client(url=url, http=http, conformance=judge(), key=None)
-    gateway = Gateway(url=url, data=data, parts=parts, api=nobody, admin=nobody)
+    gateway = Gateway(url=url, data=data, app=runner.app, parts=parts, api=nobody, admin=nobody)
     api = await gateway.client(name="tests")
     admin = await gateway.client(name="admin", kind="admin")
     return replace(gateway, api=api, admin=admin)

@@ -1,5 +1,7 @@
 """`POST /v1/chat`: a message in, the bot's answer out; at once, later, or event by event."""
 
+from typing import Any
+
 import pytest
 
 from tests.api.native.gateway import Gateway
@@ -152,7 +154,7 @@ async def test_a_request_that_makes_no_sense_is_refused_by_its_place(
         {"participant": {"id": "par_01k00000000000000000000000"}},
     ],
 )
-async def test_what_does_not_exist_is_not_found(gateway: Gateway, more: dict[str, object]) -> None:
+async def test_what_does_not_exist_is_not_found(gateway: Gateway, more: dict[str, Any]) -> None:
     reply = await gateway.api.say("Hi", **more)
 
     assert (reply.status, reply.code) == (404, "not_found")
