@@ -192,7 +192,7 @@ def _known(what: str, name: str, known: Collection[str]) -> None:
         raise UsageProblem(f'there is no {what} "{name}"; {nearest(name, known)}')
 
 
-def _checked(parse: Any, text: str, *, option: str, **more: Any) -> Any:  # noqa: ANN401
+def _checked(parse: Any, text: str, *, option: str, **more: Any) -> Any:  # noqa: ANN401 - as `parse` has it
     try:
         return parse(text, **more)
     except ValueError as error:

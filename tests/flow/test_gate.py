@@ -31,7 +31,7 @@ class NoSettings(BaseModel):
 
 def binding(**changes: object) -> ChannelBinding:
     channel = WebChannel("site", NoSettings(), public_url="http://localhost")
-    return ChannelBinding(channel=channel, project_id=PROJECT, bot="support", **changes)  # type: ignore[arg-type]
+    return ChannelBinding(channel=channel, project_id=PROJECT, bot="support", **changes)  # type: ignore[arg-type] # any field
 
 
 def message(text: str) -> InboundMessage:
