@@ -16,8 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.domain.bots import HANDOFF_PREFIX, Agent
 from gateway.domain.conversation import (
@@ -95,8 +94,7 @@ def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(NamedTuple):
     """A person's message at which the window could begin: its seq, its place, tokens from there."""
 
     seq: int
@@ -122,13 +120,13 @@ class _Window:
     def take(self, message: Message) -> bool:
         """Take the next older message; False = the window is full."""
         role = message.role
+        if role == "user":
+            return self._take_user(message)
         if role == "tool":
             if message.tool_call_id:
                 self._results[message.tool_call_id] = self._shortened(message.text)
             return True
-        if role == "system":
-            return True
-        return self._take_assistant(message) if role != "user" else self._take_user(message)
+        return role == "system" or self._take_assistant(message)
 
     def newest(self) -> Prompt:
         """What was taken, newest first, beginning at a good place if something was left out."""
@@ -145,14 +143,12 @@ class _Window:
 
     def _take_user(self, message: Message) -> bool:
         content = _content(message.content)
-        if content is None:
-            self._is_current = False
-            return True
-        tokens = _tokens(message.content)
-        if not self._add([{"role": "user", "content": content}], tokens, seq=message.seq):
-            return False
+        if content is not None:
+            tokens = _tokens(content)
+            if not self._add({"role": "user", "content": content}, tokens, seq=message.seq):
+                return False
+            self._starts.append(_Start(message.seq, len(self._out), self._tokens))
         self._is_current = False
-        self._starts.append(_Start(message.seq, len(self._out), self._tokens))
         return True
 
     def _take_assistant(self, message: Message) -> bool:
@@ -173,7 +169,7 @@ class _Window:
         if message.role == "operator":
             text = f"(A person of the team wrote:) {text}"
         tokens = MESSAGE_TOKENS + len(text) // CHARS_PER_TOKEN
-        return self._add([{"role": "assistant", "content": text}], tokens, seq=message.seq)
+        return self._add({"role": "assistant", "content": text}, tokens, seq=message.seq)
 
     def _shown_calls(self, message: Message) -> list[ToolCall]:
         calls = {call.id: call for call in message.tool_calls}
@@ -193,16 +189,20 @@ class _Window:
         ]
         chars = len(text) + sum(map(len, results)) + sum(len(call.arguments) for call in calls)
         tokens = MESSAGE_TOKENS * (1 + 2 * len(calls)) + chars // CHARS_PER_TOKEN
-        is_added = self._add([said, *answers], tokens, seq=message.seq)
+        is_added = self._add(said, tokens, seq=message.seq, answers=answers)
         self._calls = None if text else (said, message.agent)
         return is_added
 
-    def _add(self, group: Prompt, tokens: int, *, seq: int) -> bool:
+    def _add(
+        self, said: dict[str, Any], tokens: int, *, seq: int, answers: Prompt | None = None
+    ) -> bool:
         if not self._is_current and self._tokens + tokens > self._budget:
             self._is_cut = True
             return False
         self._calls = None
-        self._out.extend(reversed(group))
+        if answers:
+            self._out.extend(reversed(answers))
+        self._out.append(said)
         self._tokens += tokens
         self._oldest_seq = seq
         return True
@@ -248,11 +248,9 @@ def _part_text(part: ContentPart) -> str:
             return "[picture]"
 
 
-def _tokens(parts: tuple[ContentPart, ...]) -> int:
-    tokens = MESSAGE_TOKENS
-    for part in parts:
-        if isinstance(part, ImagePart):
-            tokens += IMAGE_TOKENS
-        else:
-            tokens += len(_part_text(part)) // CHARS_PER_TOKEN
-    return tokens
+def _tokens(content: str | list[dict[str, Any]]) -> int:
+    if isinstance(content, str):
+        return MESSAGE_TOKENS + len(content) // CHARS_PER_TOKEN
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    images = len(content) - len(texts)
+    return MESSAGE_TOKENS + images * IMAGE_TOKENS + sum(map(len, texts)) // CHARS_PER_TOKEN

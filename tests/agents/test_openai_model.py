@@ -409,3 +409,49 @@ async def test_a_document_in_place_of_a_stream_is_read():
         told = await events(model)
 
     assert text_of(told) == "Yes."
+
+
+async def test_an_answer_that_is_finished_counts_though_the_stream_stays_open():
+    never = asyncio.Event()
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        chunk = b'{"choices": [{"delta": {"content": "Yes."}, "finish_reason": "stop"}]}'
+        await response.write(b"data: " + chunk + b"\n\n")
+        await never.wait()
+        return response
+
+    async with served(reply) as model:
+        told = await events(model)
+        never.set()
+
+    assert text_of(told) == "Yes."
+    assert isinstance(told[-1], ModelDone)
+
+
+async def test_an_end_mark_counts_though_the_connection_stays_open():
+    never = asyncio.Event()
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        chunk = b'{"choices": [{"delta": {"content": "Yes."}, "finish_reason": "stop"}]}'
+        await response.write(b"data: " + chunk + b"\n\ndata: [DONE]\n\n")
+        await never.wait()
+        return response
+
+    async with served(reply) as model:
+        told = await asyncio.wait_for(events(model), QUICK.idle_s)
+        never.set()
+
+    assert text_of(told) == "Yes."
+
+
+async def test_a_document_that_is_too_large_is_refused():
+    async def reply(request: web.Request) -> web.Response:
+        return web.Response(body=b" " * 9_000_000, content_type="application/json")
+
+    async with served(reply) as model:
+        with pytest.raises(ModelError, match="too large"):
+            await events(model)

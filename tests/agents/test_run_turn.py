@@ -127,6 +127,15 @@ async def test_an_empty_answer_is_a_failure():
     assert turn.failed.usage == USAGE
 
 
+async def test_an_empty_answer_after_shown_text_ends_the_turn():
+    model = FakeModel(asks(ToolCall("c1", "nothing", "{}"), text="All done."), [DONE])
+
+    turn = await told(bot(), [user("Hello")], model)
+
+    assert turn.external == ["All done."]
+    assert not turn.finished.is_incomplete
+
+
 async def test_a_stream_without_an_end_is_a_failure():
     turn = await told(bot(), [user("Hello")], FakeModel([ModelText("Half")]))
 
@@ -275,6 +284,11 @@ class TestPostProcess:
         turn = await told(self.make_bot(), [user("Hello")], model)
 
         assert turn.external == []
+        assert turn.failed.error.code == "model_error"
+
+    async def test_an_empty_rewriting_is_a_failure(self):
+        turn = await told(self.make_bot(), [user("Hello")], FakeModel("draft text", [DONE]))
+
         assert turn.failed.error.code == "model_error"
 
     async def test_text_beside_tool_calls_stays_internal(self):

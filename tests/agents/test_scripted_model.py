@@ -118,6 +118,12 @@ async def test_placeholders_are_filled(template, filled):
     assert await say([Rule(text=text, tool="get_balance", reply=template)], after) == filled
 
 
+async def test_a_result_that_is_no_json_has_no_fields():
+    after = request("Hi", *called("get_balance", "five euro"))
+
+    assert await say([Rule(tool="get_balance", reply="{tool.amount}!")], after) == "{tool.amount}!"
+
+
 async def test_what_a_person_writes_is_never_a_template():
     assert await say([Rule(reply="{text}")], request("{1} {tool.x}")) == "{1} {tool.x}"
 

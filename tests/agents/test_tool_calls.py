@@ -196,6 +196,21 @@ class TestRepeatedTurn:
 
         assert runner.calls == []
 
+    async def test_a_call_whose_arguments_cannot_be_read_is_another_one(self):
+        journal = MemoryJournal("turn_1")
+        await journal.begin(0, ToolCall("c1", "get_balance", "{"))
+        runner = RecordingTool()
+
+        await told(
+            desk(),
+            [user("Balance?")],
+            FakeModel(asks(CALL), "Done."),
+            tools=ToolTable([(tool(), runner)]),
+            journal=journal,
+        )
+
+        assert runner.calls[0][1].idempotency_key == "turn_1/1"
+
     async def test_another_call_than_before_is_made_under_a_key_of_its_own(self):
         other = ToolCall("c9", "get_balance", '{"user_id": "u2"}')
 
@@ -291,6 +306,14 @@ class TestToolsOfTheCaller:
         turn = await told(desk(self.SPEC), self.waited(), model, options=self.OPTIONS)
 
         assert model.requests[0].messages[-1]["content"] == '{"error": "no result"}'
+        assert len(turn.messages) == 1
+
+    async def test_results_without_a_call_answer_nothing(self):
+        options = TurnOptions(client_tools=True, tool_results={"s1": "4"})
+        orphan = result("s1", "4", seq=1)
+
+        turn = await told(desk(self.SPEC), [orphan], FakeModel("Yes."), options=options)
+
         assert len(turn.messages) == 1
 
     async def test_calls_before_the_wait_count_towards_the_limit(self):

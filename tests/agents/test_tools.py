@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.agents.tools.context import ToolContext, ToolResult
 from gateway.agents.tools.load import load_tools
+from gateway.agents.tools.python import MAX_THREADS
 from gateway.agents.tools.table import ToolTable
 from gateway.domain.bots import ToolSpec
 from gateway.domain.conversation import ToolCall
@@ -105,6 +107,22 @@ async def test_a_tool_that_the_caller_runs_is_not_run_here():
 
     assert not (await run(table)).is_ok
     assert table.definition("get_balance") is not None
+
+
+async def test_a_table_knows_only_its_own_tools():
+    table = ToolTable([(tool(), RecordingTool())])
+
+    assert await run(table, name="other") == ToolResult(
+        "There is no tool named other.", is_ok=False
+    )
+    assert table.spec("other") is None
+
+
+async def test_a_client_tool_is_loaded_without_a_runner():
+    async with HttpClient() as http:
+        table = load_tools([tool(kind="client")], http=http)
+
+    assert table.spec("get_balance") is not None
 
 
 def test_a_definition_has_the_form_of_the_chat_completions_api():
@@ -239,6 +257,24 @@ async def test_a_kind_that_cannot_be_run_is_a_configuration_error():
             load_tools([tool(kind="mcp")], http=http)
 
 
+async def cancelled(user_id: str) -> str:
+    raise asyncio.CancelledError
+
+
+async def test_a_function_that_cancels_itself_does_not_cancel_the_turn():
+    assert await called("cancelled") == ToolResult("The tool was cancelled.", is_ok=False)
+
+
+async def test_calls_of_a_function_that_hangs_are_bounded():
+    release.clear()
+    async with HttpClient() as http:
+        table = load_tools([tool(target=f"{__name__}:blocking", timeout_s=0.2)], http=http)
+        results = await asyncio.gather(*(run(table) for _ in range(MAX_THREADS + 1)))
+    release.set()
+
+    assert results[-1] == ToolResult("The tool is busy, try again later.", is_ok=False)
+
+
 # ------------------------------------------------------------------ HTTP endpoints
 
 
@@ -256,13 +292,14 @@ class Endpoint:
         self.requests.append((dict(request.headers), await request.json()))
         return self._answer
 
-    async def ask(self, **settings) -> ToolResult:
+    async def ask(self, *, context: ToolContext = CONTEXT, **settings) -> ToolResult:
         async with self._server as server, HttpClient() as http:
             target = str(server.make_url("/balance"))
             spec: ToolSpec = tool(
                 kind="http", target=target, **{"allow_private_network": True, **settings}
             )
-            return await run(load_tools([spec], http=http))
+            call = ToolCall("c1", "get_balance", GOOD)
+            return await load_tools([spec], http=http).run(call, context=context)
 
 
 async def test_arguments_are_posted_and_the_answer_is_the_result():
@@ -288,6 +325,16 @@ async def test_an_endpoint_learns_who_is_talking_from_headers():
     assert headers["X-Gateway-Participant"] == "par_1"
     assert headers["X-Gateway-Bot"] == "support"
     assert headers["X-Gateway-Project"] == "demo"
+
+
+async def test_a_call_outside_a_session_names_none():
+    endpoint = Endpoint()
+
+    await endpoint.ask(context=replace(CONTEXT, session_id=None, participant_id=None))
+
+    headers, _ = endpoint.requests[0]
+    assert "X-Gateway-Session" not in headers
+    assert "X-Gateway-Participant" not in headers
 
 
 async def test_a_failing_endpoint_is_told_without_its_body():
