@@ -59,6 +59,8 @@ class OpenAIModel:
     def __init__(self, spec: ModelSpec, policy: ModelPolicy) -> None:
         self._spec = spec
         self._policy = policy
+        base_url = spec.base_url or DEFAULT_URL
+        self._url = base_url.rstrip("/") + CHAT_PATH
         self._tells_usage = True
         self._limit_name = "max_tokens"
         self._must_stream = False
@@ -68,7 +70,7 @@ class OpenAIModel:
             keepalive_expiry=KEEP_ALIVE_S,
         )
         self._client = AsyncOpenAI(
-            base_url=spec.base_url or DEFAULT_URL,
+            base_url=base_url,
             api_key=spec.api_key.reveal() if spec.api_key else NO_KEY,
             max_retries=0,
             http_client=DefaultAioHttpClient(
@@ -151,7 +153,7 @@ class OpenAIModel:
         try:
             async with asyncio.timeout(limit_s):
                 response = await self._client.post(
-                    CHAT_PATH,
+                    self._url,  # whole, which spares the client a merge
                     cast_to=httpx2.Response,
                     content=body,
                     options={"headers": {"X-Client-Request-Id": request_id}} if request_id else {},
