@@ -38,8 +38,18 @@ Row = Sequence[Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NOTHING: Mapping[str, Any] = {}
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
 _decode = json.JSONDecoder().decode
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+).encode
 
 
 # ---------------------------------------------------------------- times, texts, documents

@@ -40,6 +40,10 @@ class World(Protocol):
         """Run one statement on the database behind the store's back."""
         ...
 
+    def dump(self) -> str:
+        """Everything in the database, as text."""
+        ...
+
 
 class SqliteWorld:
     """A SQLite file in a directory of its own."""
@@ -54,3 +58,7 @@ class SqliteWorld:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             return connection.execute(sql, parameters).fetchall()
+
+    def dump(self) -> str:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return "\n".join(connection.iterdump())
