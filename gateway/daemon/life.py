@@ -7,6 +7,7 @@ as any start. A second signal skips the drain.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -49,6 +50,7 @@ async def serve(
     ):
         async with listening(config, parts) as listener:
             parts.flow.supervisor.hear()
+            _settle_memory()
             notify("READY=1")
             log.info("gateway_ready", url=config.settings.server.shown_url)
             if on_ready is not None:
@@ -59,6 +61,12 @@ async def serve(
             await stops.unless_second(_drain(config, parts, listener))
         await parts.janitor.leave()
     log.info("gateway_stopped")
+
+
+def _settle_memory() -> None:
+    """Take what start-up made out of the garbage collector's sight: it lives as long as we do."""
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import structlog
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from gateway.agents.tools.context import ToolContext, ToolResult, ToolRunner
 from gateway.domain.bots import ToolSpec
 from gateway.domain.conversation import ToolCall
-from gateway.errors import ConfigError, ToolError
+from gateway.errors import ToolError
 
 log = structlog.get_logger(__name__)
 
 ANY_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 MAX_ARGUMENT_CHARS = 262_144
-MAX_PROBLEM_CHARS = 500
+
+Check = Callable[[Mapping[str, Any]], None]
+"""Checks the arguments of a call; raises ToolError."""
 
 
 class ToolTable:
@@ -55,7 +53,7 @@ class ToolTable:
         if entry is None or entry.runner is None:
             return no_such_tool(call)
         try:
-            _check(call.arguments, entry.validator)
+            _check(call.arguments, entry.check)
         except ToolError as error:
             return error.message
         return None
@@ -67,7 +65,7 @@ class ToolTable:
             return ToolResult(no_such_tool(call), is_ok=False)
         spec = entry.spec
         try:
-            arguments = _check(call.arguments, entry.validator)
+            arguments = _check(call.arguments, entry.check)
             async with asyncio.timeout(spec.timeout_s):
                 text = await entry.runner(arguments, context)
             return ToolResult(_bounded(text, spec.max_bytes))
@@ -101,36 +99,21 @@ class _Entry:
     spec: ToolSpec
     runner: ToolRunner | None
     definition: Mapping[str, Any]
-    validator: Draft202012Validator
+    check: Check
 
 
 def _entry(spec: ToolSpec, runner: ToolRunner | None) -> _Entry:
-    schema = dict(spec.parameters) or dict(ANY_ARGUMENTS)
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ConfigError(
-            f"tools.{spec.name}.parameters is no JSON Schema: {error.message}"
-        ) from error
-    # An empty registry: a schema that refers to another address is never fetched.
-    validator = Draft202012Validator(schema, registry=Registry())
-    return _Entry(spec, runner, tool_definition(spec), validator)
+    # Here and not above: a configuration without tools does not pay for the library.
+    from gateway.agents.tools.schema import ArgumentSchema  # noqa: PLC0415
+
+    schema = ArgumentSchema(spec.name, dict(spec.parameters) or dict(ANY_ARGUMENTS))
+    return _Entry(spec, runner, tool_definition(spec), schema.check)
 
 
-def _check(text: str, validator: Draft202012Validator) -> Mapping[str, Any]:
+def _check(text: str, check: Check) -> Mapping[str, Any]:
     """The arguments as the model wrote them, checked; raises ToolError."""
     arguments = parse_arguments(text)
-    try:
-        error = best_match(validator.iter_errors(arguments))
-    except (RecursionError, Unresolvable) as cause:
-        raise ToolError("The arguments cannot be checked.", code="bad_arguments") from cause
-    if error is not None:
-        place = error.json_path.removeprefix("$").lstrip(".")
-        where = f" at {place}" if place else ""
-        raise ToolError(
-            f"The arguments are not valid{where}: {error.message}"[:MAX_PROBLEM_CHARS],
-            code="bad_arguments",
-        )
+    check(arguments)
     return arguments
 
 

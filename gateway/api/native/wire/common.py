@@ -14,19 +14,19 @@ MAX_WAIT_S = 30
 class Given(BaseModel):
     """A document of a caller: types are taken literally, members we do not know are ignored."""
 
-    model_config = ConfigDict(strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
 
 class Told(BaseModel):
     """A document of ours."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Parameters(BaseModel):
     """Parameters of a query: texts, read as what they stand for."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 def timestamp(moment: datetime) -> str:

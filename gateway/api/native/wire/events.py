@@ -84,7 +84,9 @@ class ToolCompleted(Told):
 class AgentHandoff(Told):
     """The talk went from one agent to another; `from` and `to` are their names."""
 
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, serialize_by_alias=True, validate_by_name=True, defer_build=True
+    )
 
     type: Literal["agent.handoff"] = "agent.handoff"
     seq: int
