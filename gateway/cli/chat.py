@@ -51,7 +51,8 @@ class Wishes:
     @property
     def is_person(self) -> bool:
         """Whether somebody sits at a terminal, so that lines are asked for and text may grow."""
-        return not self.wants_json and sys.stdin.isatty() and sys.stdout.isatty()
+        has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        return has_terminal and not self.wants_json
 
 
 @click.command(

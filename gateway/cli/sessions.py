@@ -144,7 +144,9 @@ def _show_message(console: Console, message: Message) -> None:
     head.append(f"  {', '.join(notes)}", style="dim")
     console.print(head)
     for call in message.tool_calls:
-        console.print(Padding(Text(f"{call.name}({call.arguments})", style="dim"), (0, 0, 0, 2), expand=False))
+        console.print(
+            Padding(Text(f"{call.name}({call.arguments})", style="dim"), (0, 0, 0, 2), expand=False)
+        )
     if message.text:
         console.print(Padding(Text(message.text), (0, 0, 0, 2), expand=False))
     console.print()

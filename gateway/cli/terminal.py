@@ -53,5 +53,5 @@ def interactive(on_interrupt: Callable[[], None]) -> Iterator[None]:
 
 
 def _next_line() -> str | None:
-    line = sys.stdin.readline()
+    line = sys.stdin.readline() if sys.stdin is not None else ""
     return line.rstrip("\r\n") if line else None
