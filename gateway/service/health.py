@@ -36,12 +36,18 @@ class Build:
 
 
 class HealthService:
-    """Readiness of one process. `is_draining` is set from the first moment of a stop."""
+    """Readiness of one process. `is_draining` is set from the first moment of a stop.
 
-    def __init__(self, build: Build, *, checks: Mapping[str, Probe]) -> None:
+    A check that takes longer than `limit_s` has failed.
+    """
+
+    def __init__(
+        self, build: Build, *, checks: Mapping[str, Probe], limit_s: float = CHECK_LIMIT_S
+    ) -> None:
         self.build = build
         self.is_draining = False
         self._checks = checks
+        self._limit_s = limit_s
 
     async def readiness(self) -> list[Check]:
         """All checks, side by side; ready means that none has a problem."""
@@ -51,9 +57,9 @@ class HealthService:
 
     async def _run(self, name: str, probe: Probe) -> Check:
         try:
-            async with asyncio.timeout(CHECK_LIMIT_S):
+            async with asyncio.timeout(self._limit_s):
                 return Check(name, await probe())
         except GatewayError as error:
             return Check(name, error.message)
         except TimeoutError:
-            return Check(name, f"No answer within {CHECK_LIMIT_S:g} s.")
+            return Check(name, f"No answer within {self._limit_s:g} s.")

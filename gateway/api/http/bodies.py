@@ -20,7 +20,6 @@ from gateway.api.http.errors import WrongMedia
 from gateway.errors import BadRequest, FieldError, TooLarge, Unprocessable
 
 MAX_DEPTH = 32
-BODY_TIMEOUT_S = 25
 MAX_FIELD_ERRORS = 20
 
 _MAX_INTEGER_LETTERS = 20
@@ -32,18 +31,18 @@ Model = TypeVar("Model", bound=BaseModel)
 Document = Mapping[str, object]
 
 
-async def read_body(request: web.Request, *, max_bytes: int) -> bytes:
+async def read_body(request: web.Request, *, max_bytes: int, timeout_s: float) -> bytes:
     """The whole body; raises TooLarge, and BadRequest when it comes too slowly or breaks off."""
     declared = request.content_length
     if declared is not None and declared > max_bytes:
         raise TooLarge(f"The body is over {max_bytes} bytes.")
     content = request.content
     if content.is_eof() and declared is not None:
-        return await content.read()
+        return content.read_nowait()
     pieces: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             async for piece in content.iter_any():
                 size += len(piece)
                 if size > max_bytes:
@@ -58,12 +57,18 @@ async def read_body(request: web.Request, *, max_bytes: int) -> bytes:
 
 def check_json_type(request: web.Request) -> None:
     """Raise WrongMedia unless the body says that it is JSON in UTF-8, uncompressed."""
+    if request.headers.get("Content-Type") == "application/json" and _is_plain(request):
+        return
     declared = request.content_type
     is_json = declared == "application/json" or declared.endswith("+json")
     if not is_json or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise WrongMedia("The body must be application/json in UTF-8.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if not _is_plain(request):
         raise WrongMedia("Compressed bodies are not read.")
+
+
+def _is_plain(request: web.Request) -> bool:
+    return request.headers.get("Content-Encoding", "identity").lower() == "identity"
 
 
 def parse_object(raw: bytes) -> Document:

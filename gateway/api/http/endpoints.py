@@ -101,7 +101,11 @@ class Call:
         )
 
     async def _read(self) -> Document:
-        raw = await read_body(self.request, max_bytes=self.settings.limits.body_bytes)
+        raw = await read_body(
+            self.request,
+            max_bytes=self.settings.limits.body_bytes,
+            timeout_s=self.settings.body_timeout_s,
+        )
         if not raw and self.endpoint.body_is_optional:
             return {}
         if not raw:

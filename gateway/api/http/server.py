@@ -23,17 +23,23 @@ log = structlog.get_logger(__name__)
 MAX_LINE_BYTES = 8_190
 MAX_HEADER_BYTES = 8_190
 MAX_HEADERS = 100
-KEEPALIVE_S = 25
-"""Also the time a client has for the headers of a request, counted from the end of the last."""
+IDLE_S = 25
+"""aiohttp counts it from the last answer or the connection's start until a request is complete."""
 
 ENVELOPES = web.AppKey("gateway_envelopes", Envelopes)
 
 
 class Runner(web.AppRunner):
-    """Runs an application of `build_app` on our own connections."""
+    """Runs an application of `build_app` on our own connections.
 
-    def __init__(self, app: web.Application, *, shutdown_timeout_s: float = 5) -> None:
+    A connection without a request, or with half the headers of one, is closed after `idle_s`.
+    """
+
+    def __init__(
+        self, app: web.Application, *, shutdown_timeout_s: float = 5, idle_s: float = IDLE_S
+    ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout_s)
+        self._idle_s = idle_s
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -41,6 +47,7 @@ class Runner(web.AppRunner):
             made.request_handler,
             request_factory=made.request_factory,
             envelopes=self.app[ENVELOPES],
+            idle_s=self._idle_s,
         )
 
 
@@ -53,12 +60,14 @@ class _Server(web.Server):
         *,
         request_factory: Callable[..., web.BaseRequest],
         envelopes: Envelopes,
+        idle_s: float,
     ) -> None:
         super().__init__(handler, request_factory=request_factory)
         self._envelopes = envelopes
+        self._idle_s = idle_s
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, envelopes=self._envelopes)
+        return _Connection(self, envelopes=self._envelopes, idle_s=self._idle_s)
 
 
 class _Connection(web.RequestHandler):
@@ -66,13 +75,13 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ("_envelopes",)
 
-    def __init__(self, server: web.Server, *, envelopes: Envelopes) -> None:
+    def __init__(self, server: web.Server, *, envelopes: Envelopes, idle_s: float) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type] # aiohttp's own way to say: none
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_S,
+            keepalive_timeout=idle_s,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,

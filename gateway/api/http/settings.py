@@ -14,7 +14,8 @@ class ApiSettings:
     """Settings of the HTTP side.
 
     `trusted_proxies` are addresses or networks, `cors_origins` exact origins. `ping_s` is the
-    silence after which a stream says that it lives, `stall_s` how long a reader may take nothing.
+    silence after which a stream says that it lives, `stall_s` how long a reader may take nothing,
+    `body_timeout_s` how long a body may take to arrive.
     `turn_wait_s` is how long a plain call waits for its turn before it is told where to look.
     """
 
@@ -24,6 +25,7 @@ class ApiSettings:
     limits: CallerLimits = field(default_factory=CallerLimits)
     ping_s: float = 15
     stall_s: float = 20
+    body_timeout_s: float = 25
     turn_wait_s: float = 310
 
     def trusts(self, address: str) -> bool:

@@ -259,6 +259,7 @@ async def running(
     *,
     config: str = CONFIG,
     limits: Mapping[str, int] | None = None,
+    idle_s: float = 25,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway at work in that folder: `[limits]` by name, `settings` fields of ApiSettings."""
@@ -282,6 +283,7 @@ async def running(
                 ),
             ),
             shutdown_timeout_s=0.1,
+            idle_s=idle_s,
         )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

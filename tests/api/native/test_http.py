@@ -17,9 +17,14 @@ from tests.api.native.gateway import Gateway
 CHAT = "/v1/chat"
 
 
+def port_of(gateway: Gateway) -> int:
+    """The port it listens on."""
+    return int(gateway.url.rpartition(":")[2])
+
+
 async def raw(gateway: Gateway, request: bytes) -> tuple[int, dict[str, str], bytes]:
     """Send bytes as they are and read one answer until the connection closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
     try:
         writer.write(request)
         async with asyncio.timeout(10):
@@ -187,7 +192,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_declared_length(gateway: 
 
 async def raw_head(gateway: Gateway, request: bytes) -> tuple[int, str, bytes]:
     """Send bytes and read the first answer by its Content-Length, without sending more."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
     try:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -266,6 +271,49 @@ async def test_what_is_no_http_is_refused_in_the_same_shape(
     assert headers["Content-Type"].startswith("application/problem+json")
     assert headers["X-Request-Id"].startswith("req_")
     assert headers["Server"] == "bot-gateway"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTT", b"GET /healthz" + HOST + b"X-Slow: "])
+async def test_a_connection_that_never_completes_a_request_is_closed(
+    start: Start, sent: bytes
+) -> None:
+    async with start(idle_s=0.2) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+        writer.write(sent)
+
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+
+    assert answer == b""
+
+
+async def test_a_body_that_comes_too_slowly_is_refused(start: Start) -> None:
+    async with start(body_timeout_s=0.2) as gateway:
+        request = (
+            f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.api.key}\r\n"
+            'Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"input": '
+        )
+
+        status, _, body = await raw_head(gateway, request.encode())
+
+    assert (status, json.loads(body)["code"]) == (400, "body_too_slow")
+
+
+async def test_a_body_that_breaks_off_stores_nothing(gateway: Gateway) -> None:
+    request = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.api.key}\r\n"
+        'Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"input": "Hi"}'
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    writer.write(request.encode())
+    writer.write_eof()
+
+    async with asyncio.timeout(5):
+        await reader.read()
+    writer.close()
+
+    assert (await gateway.api.get("/v1/sessions")).json["data"] == []
 
 
 async def test_no_answer_is_kept_by_caches_or_guessed_at(gateway: Gateway) -> None:
