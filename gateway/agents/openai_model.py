@@ -1,8 +1,9 @@
 """A model behind an OpenAI-compatible endpoint, asked through the `openai` package.
 
 The only file that imports `openai`. One call is one try: retries, fallbacks and the deadline are
-`failover`'s. Uses the client's generic `post` with bytes made here and reads the answer from the
-response itself: the typed calls walk every message and build an object for each piece of text.
+`failover`'s. Takes the package's HTTP client with its aiohttp transport, its headers and its errors
+and sends bytes made here: its typed calls walk every message and build an object for each piece
+of text, and even its generic one costs as much again as the call itself (docs/decisions/0003).
 What the endpoint says about an error never leaves this file: it may quote the key or the prompt.
 """
 
@@ -22,11 +23,10 @@ from openai import (
     APIStatusError,
     APITimeoutError,
     AsyncOpenAI,
-    AsyncStream,
     DefaultAioHttpClient,
     OpenAIError,
 )
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from gateway.agents.completions import (
     END_MARK,
@@ -49,6 +49,8 @@ KEEP_ALIVE_S: Final = 60
 AFTER_END_S: Final = 0.05
 TRANSIENT: Final = frozenset({408, 409, 425, 429})
 REFUSED: Final = frozenset({400, 413, 422})
+HEADERS: Final = ("Authorization", "Content-Type", "Accept", "User-Agent")
+MAX_REFUSAL_BYTES: Final = 65_536
 NO_KEY: Final = "none"
 """The client insists on a key; endpoints without one ignore it."""
 
@@ -60,7 +62,7 @@ class OpenAIModel:
         self._spec = spec
         self._policy = policy
         base_url = spec.base_url or DEFAULT_URL
-        self._url = base_url.rstrip("/") + CHAT_PATH
+        self._url = httpx2.URL(base_url.rstrip("/") + CHAT_PATH)
         self._tells_usage = True
         self._limit_name = "max_tokens"
         self._must_stream = False
@@ -69,16 +71,19 @@ class OpenAIModel:
             max_keepalive_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE_S,
         )
+        self._http = DefaultAioHttpClient(
+            timeout=httpx2.Timeout(None, connect=policy.connect_s),
+            limits=limits,
+            follow_redirects=False,
+        )
         self._client = AsyncOpenAI(
             base_url=base_url,
             api_key=spec.api_key.reveal() if spec.api_key else NO_KEY,
             max_retries=0,
-            http_client=DefaultAioHttpClient(
-                timeout=httpx2.Timeout(None, connect=policy.connect_s),
-                limits=limits,
-                follow_redirects=False,
-            ),
+            http_client=self._http,
         )
+        told = {**self._client.default_headers, **self._client.auth_headers}
+        self._headers = {n: value for n in HEADERS if isinstance(value := told.get(n), str)}
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer as events; raises ModelError."""
@@ -149,23 +154,19 @@ class OpenAIModel:
     async def _post(self, body: bytes, request_id: str | None, *, streams: bool) -> httpx2.Response:
         policy = self._policy
         limit_s = policy.first_byte_s + (0 if streams else policy.idle_s)
-        is_streamed: bool = True  # of the response itself: it is read here, piece by piece
+        headers = self._headers
+        if request_id is not None:
+            headers = {**headers, "X-Client-Request-Id": request_id}
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._client.post(
-                    self._url,  # whole, which spares the client a merge
-                    cast_to=httpx2.Response,
-                    content=body,
-                    options={"headers": {"X-Client-Request-Id": request_id}} if request_id else {},
-                    stream=is_streamed,
-                    stream_cls=AsyncStream[object],
-                )
+                asked = self._http.build_request("POST", self._url, content=body, headers=headers)
+                response = await self._http.send(asked, stream=True)
+                if not response.is_success:
+                    raise await _refusal(response)
         except TimeoutError:
             # Perhaps it only takes long to write it all: the next try shows whether it writes.
             self._must_stream = self._must_stream or not streams
             raise
-        if not isinstance(response, httpx2.Response):
-            raise ModelError("The openai package gave no response.", transient=False)
         return response
 
     def _has_adapted(self, error: APIStatusError, body: dict[str, Any]) -> bool:
@@ -256,6 +257,25 @@ class OpenAIModel:
             retry_after_s=_retry_after_s(error.response.headers),
             status=status,
         )
+
+
+async def _refusal(response: httpx2.Response) -> APIStatusError:
+    """The package's error for an answer that is none; the response is closed."""
+    told = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            told += piece
+            if len(told) > MAX_REFUSAL_BYTES:
+                break
+    finally:
+        await response.aclose()
+    try:
+        document = from_json(bytes(told))
+    except ValueError:
+        document = None
+    error = document.get("error", document) if isinstance(document, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return APIStatusError(str(message), response=response, body=error)
 
 
 async def _drained(received: AsyncIterator[bytes]) -> None:
