@@ -7,9 +7,10 @@ once and stored nowhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from functools import partial
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -25,6 +26,7 @@ from gateway.domain.access import ApiKey, Role, Scope
 from gateway.domain.ids import KeyId, ProjectId
 from gateway.service.keys import MAX_OVERLAP, MadeKey, NewKey
 
+Value = TypeVar("Value")
 Grant = dict[str, Any]
 """The options of `key create` by name, as click read them."""
 
@@ -151,7 +153,7 @@ def _new_key(config: Config, project: Project, grant: Grant) -> NewKey:
         raise UsageProblem("--origin belongs to --publishable")
     if grant["workspace"] and grant["role"] != "admin":
         raise UsageProblem("--workspace needs --role admin")
-    expires, now = grant["expires"], datetime.now(UTC)
+    expires, moment = grant["expires"], partial(parse_moment, now=datetime.now(UTC))
     return NewKey(
         name=grant["name"],
         kind="publishable" if grant["publishable"] else "secret",
@@ -161,9 +163,7 @@ def _new_key(config: Config, project: Project, grant: Grant) -> NewKey:
         origins=tuple(_origin(text) for text in grant["origins"]),
         owner=grant["owner"],
         workspace=project.workspace if grant["workspace"] else None,
-        expires_at=_checked(parse_moment, expires, option="--expires", now=now)
-        if expires
-        else None,
+        expires_at=_checked(moment, expires, option="--expires") if expires else None,
     )
 
 
@@ -192,9 +192,9 @@ def _known(what: str, name: str, known: Collection[str]) -> None:
         raise UsageProblem(f'there is no {what} "{name}"; {nearest(name, known)}')
 
 
-def _checked(parse: Any, text: str, *, option: str, **more: Any) -> Any:  # noqa: ANN401 - as `parse` has it
+def _checked(parse: Callable[[str], Value], text: str, *, option: str) -> Value:
     try:
-        return parse(text, **more)
+        return parse(text)
     except ValueError as error:
         raise UsageProblem(f"{option}: {error}") from error
 
