@@ -17,6 +17,7 @@ from gateway.domain.bots import Bot
 from gateway.domain.conversation import ContentPart, Message
 from gateway.domain.ids import (
     ParticipantId,
+    ProjectId,
     SessionId,
     TurnId,
     new_message_id,
@@ -42,6 +43,9 @@ __all__ = [
     "TurnBegan",
     "TurnEnded",
 ]
+
+MAX_SESSIONS_REMEMBERED = 2_000
+"""Sessions whose bot is remembered; whether one still exists is the store's to say."""
 
 ELSEWHERE_POLL_S = 0.25
 """How often a turn that runs in another process is looked up."""
@@ -102,6 +106,7 @@ class ChatService:
         self._poll_s = poll_s
         self._quiet_s = quiet_s
         self._is_draining = False
+        self._bots_of_sessions: dict[tuple[ProjectId, SessionId], str] = {}
 
     def begin_drain(self) -> None:
         """Refuse new turns, and send callers of turns that are still queued away at once."""
@@ -225,11 +230,10 @@ class ChatService:
         catalogue = self._catalogue()
         slug = request.bot
         if request.session_id is not None:
-            session = await self._store.session(principal.project_id, request.session_id)
+            slug = await self._bot_of(principal.project_id, request.session_id)
             is_own = principal.session_id in (None, request.session_id)
-            if session is None or not is_own or not principal.may_use(session.bot):
+            if slug is None or not is_own or not principal.may_use(slug):
                 raise NotFound("There is no such session.")
-            slug = session.bot
         elif principal.session_id is not None:
             raise Forbidden("This token belongs to one session.", code="insufficient_scope")
         project = principal.project_id
@@ -241,6 +245,19 @@ class ChatService:
         if request.agent is not None and request.agent not in bot.agents:
             raise NotFound(f"The bot {bot.slug!r} has no such agent.")
         return bot
+
+    async def _bot_of(self, project_id: ProjectId, session_id: SessionId) -> str | None:
+        """The bot of a session, which never changes; None = there is no such session."""
+        known = self._bots_of_sessions.get((project_id, session_id))
+        if known is not None:
+            return known
+        session = await self._store.session(project_id, session_id)
+        if session is None:
+            return None
+        while len(self._bots_of_sessions) >= MAX_SESSIONS_REMEMBERED:
+            del self._bots_of_sessions[next(iter(self._bots_of_sessions))]
+        self._bots_of_sessions[project_id, session_id] = session.bot
+        return session.bot
 
     async def _started(
         self, principal: Principal, accepted: Accepted, broadcast: Broadcast
