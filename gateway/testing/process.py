@@ -83,6 +83,11 @@ class GatewayProcess:
 
     async def start(self, *, arguments: Sequence[str] = ()) -> None:
         """Start `serve` and return when it is ready; raises RuntimeError with its log if not."""
+        await self.spawn(arguments=arguments)
+        await self.wait_until_ready()
+
+    async def spawn(self, *, arguments: Sequence[str] = ()) -> None:
+        """Start `serve` and return at once."""
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command("serve", *arguments),
@@ -92,10 +97,13 @@ class GatewayProcess:
                 env=self._environment,
                 cwd=self.folder,
             )
+
+    async def wait_until_ready(self) -> None:
+        """Return when it is ready; raises RuntimeError with its log if it ended or takes long."""
         try:
             async with asyncio.timeout(START_TIMEOUT_S), aiohttp.ClientSession() as session:
                 while not await self._is_ready(session):
-                    if self._process.returncode is not None:
+                    if not self.is_running:
                         raise RuntimeError(f"the gateway ended at once:\n{self.log[-4000:]}")
                     await asyncio.sleep(0.02)
         except TimeoutError:
