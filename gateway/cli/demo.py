@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+from pathlib import Path
 
 import click
 
@@ -44,7 +45,7 @@ def announce(config: Config, bot: Bot, *, key: str) -> None:
     lines = [
         ("Chat page", _chat_page(config, bot)),
         ("REST", curl_line(config.settings.server.shown_url, bot, key=key)),
-        ("Terminal", f"bot-gateway chat {bot.slug} --config {shlex.quote(str(config.path))}"),
+        ("Terminal", f"{_program()} chat {bot.slug} --config {_as_typed(config.path)}"),
         ("Real model", real_model(config)),
     ]
     is_pretty = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -82,6 +83,17 @@ def real_model(config: Config) -> str | None:
             f"   (Ollama, vLLM: see the head of {config.path.name})"
         )
     return 'add a [models.NAME] with provider = "openai" and name it as the model of the bot'
+
+
+def _program() -> str:
+    """The command as it was called here, so that the line can be pasted."""
+    called = Path(sys.argv[0])
+    return _as_typed(called) if called.name == "bot-gateway" else "python -m gateway"
+
+
+def _as_typed(path: Path) -> str:
+    """A path, from the working directory where it lies below it."""
+    return shlex.quote(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
 
 
 def _chat_page(config: Config, bot: Bot) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 
 import click
@@ -24,6 +25,16 @@ KIND_STYLES = {
     "delivery": "blue",
 }
 SHOWN_TEXT_CHARS = 300
+
+_ENDING = {
+    "final_agent": "answered by {}",
+    "duration_ms": "took {} ms",
+    "input_tokens": "{} tokens in",
+    "output_tokens": "{} tokens out",
+    "error": "error {}",
+}
+_SENDING = {"chat": "chat {}", "provider_id": "there known as {}", "next_at": "next try {}"}
+"""Facts of a step and how they are told."""
 
 
 @click.command(
@@ -106,7 +117,7 @@ def _line(step: Step, *, began: datetime, is_asked: bool) -> Text:
     style = "bold red" if step.is_bad else KIND_STYLES.get(step.kind, "")
     passed = f"{(step.at - began).total_seconds():+9.3f} s  " if step.at else " " * 13
     mark = "  <- asked for" if is_asked else ""
-    known = f"  {step.id}" if step.id else ""
+    known = f"  {step.id}" if step.id and step.kind != "tool" else ""
     return Text.assemble((passed, "dim"), (step.title, style), (known, "dim"), (mark, "bold"))
 
 
@@ -120,18 +131,18 @@ def _details(step: Step) -> list[str]:
             version = step.facts.get("bot_version")
             lines.append(f"waited {step.facts['waited_ms']} ms, bot version {shown(version)}")
         case "ended":
-            told = ("final_agent", "duration_ms", "input_tokens", "output_tokens", "error")
-            facts = {name: step.facts.get(name) for name in told}
-            lines.append(_listed(facts))
+            lines.append(_listed(step, _ENDING))
         case "delivery":
-            names = ("chat", "provider_id", "next_at")
-            lines.append(_listed({name: step.facts.get(name) for name in names}))
+            lines.append(_listed(step, _SENDING))
     return [line for line in lines if line]
 
 
-def _listed(facts: dict[str, object]) -> str:
-    told = {name: value for name, value in facts.items() if value not in (None, "")}
-    return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in told.items())
+def _listed(step: Step, words: Mapping[str, str]) -> str:
+    """The facts that are known, in words."""
+    known = {name: step.facts.get(name) for name in words}
+    return ", ".join(
+        words[name].format(shown(value)) for name, value in known.items() if value is not None
+    )
 
 
 def _cut(text: str) -> str:

@@ -1,8 +1,10 @@
 """The command as a whole: help, mistyped words, where options may stand, errors and exit codes."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -144,3 +146,10 @@ def test_the_trace_of_a_mistake_can_be_asked_for(
 
     with pytest.raises(ModuleNotFoundError):
         command.bare("broken")
+
+
+def test_every_command_stands_in_the_operators_handbook() -> None:
+    handbook = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    described = set(re.findall(r"^\| `(\w+)", handbook, flags=re.MULTILINE))
+
+    assert set(ENTRIES) <= described
