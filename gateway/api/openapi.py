@@ -19,8 +19,6 @@ from pydantic.json_schema import models_json_schema
 from gateway.api.http.endpoints import Endpoint
 
 REF = "#/components/schemas/{model}"
-ALWAYS = (400, 500, 503)
-WITH_CALLER = (401, 403, 429)
 
 Json = dict[str, object]
 Mode = Literal["validation", "serialization"]
@@ -153,11 +151,9 @@ def _responses(endpoint: Endpoint, about: About, schemas: _Schemas) -> Json:
         responses[str(status)] = _response(status, endpoint, model, schemas=schemas)
     if endpoint.streams and 200 not in endpoint.answers:
         responses["200"] = _response(200, endpoint, None, schemas=schemas)
-    known = set(endpoint.answers)
-    statuses = {*ALWAYS, *endpoint.errors, *(WITH_CALLER if endpoint.demands != "nothing" else ())}
-    for status in sorted(statuses - known):
+    for status in sorted(endpoint.refusals - set(endpoint.answers)):
         content = {about.problem_media: {"schema": schemas.ref(about.problem)}}
-        responses[str(status)] = _described(status) | {"content": content}
+        responses[str(status)] = _described(status, endpoint) | {"content": content}
     return responses
 
 
@@ -172,9 +168,27 @@ def _response(
             "schema": {"type": "string", "description": "Server-sent events; see x-itemSchema."},
             "x-itemSchema": {"oneOf": [schemas.ref(event) for event in endpoint.streams]},
         }
-    return _described(status) | ({"content": content} if content else {})
+    return _described(status, endpoint) | ({"content": content} if content else {})
 
 
-def _described(status: int) -> Json:
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+def _described(status: int, endpoint: Endpoint) -> Json:
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in _names(status, endpoint)}
     return {"description": HTTPStatus(status).phrase, "headers": headers}
+
+
+def _names(status: int, endpoint: Endpoint) -> Iterable[str]:
+    """The headers of ours that such an answer may carry."""
+    is_good = status < 400
+    yield "X-Request-Id"
+    if endpoint.demands != "nothing":
+        yield from ("RateLimit-Policy", "RateLimit")
+    if status in (202, 409, 429, 503) or (is_good and endpoint.streams):
+        yield "Retry-After"
+    if endpoint.takes_repeat_key and (is_good or status > 500):
+        yield "Idempotent-Replayed"
+    if endpoint.has_etag and is_good:
+        yield "ETag"
+    if status in (201, 202) or (endpoint.streams and status != 400):
+        yield "Location"
+    if is_good and endpoint.query is not None and "cursor" in endpoint.query.model_fields:
+        yield "Link"

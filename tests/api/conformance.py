@@ -19,6 +19,10 @@ ANYWHERE = {404, 405, 431}
 """Statuses of answers that no endpoint gives: no such path, no such method, before routing."""
 
 
+OURS = {"RateLimit", "Retry-After", "Idempotent-Replayed", "ETag", "Location", "Link"}
+"""Headers that must be described where they appear."""
+
+
 class Conformance:
     """The description of an API, as a judge."""
 
@@ -40,7 +44,10 @@ class Conformance:
             assert status in ANYWHERE, f"{where}: not described"
             self._validate("ProblemOut", json.loads(body or b"{}") if body else None, where)
             return
-        content = operation["responses"][str(status)].get("content", {})
+        described = operation["responses"][str(status)]
+        unknown = {name for name in OURS if name in headers} - set(described["headers"])
+        assert not unknown, f"{where}: {unknown} not described"
+        content = described.get("content", {})
         if method == "HEAD" or not content:
             assert not body, f"{where}: a body that is not described"
             return

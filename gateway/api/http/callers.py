@@ -52,7 +52,7 @@ def bearer(request: web.Request) -> str:
         raise Unauthorized(
             "Send your key as `Authorization: Bearer KEY`.", code="missing_credentials"
         )
-    if header[: len(_SCHEME)].lower() != _SCHEME:
+    if header[: len(_SCHEME)].lower() != _SCHEME or not header.isascii():
         raise Unauthorized("The key must be sent as a Bearer token.")
     return header[len(_SCHEME) :].strip()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from pydantic import BaseModel
 
 from gateway.api.http.callers import Callers
@@ -48,7 +48,18 @@ class Dispatcher:
 
         if endpoint.method == "GET":
             return web.get(endpoint.path, handle)
-        return web.route(endpoint.method, endpoint.path, handle)
+        return web.route(endpoint.method, endpoint.path, handle, expect_handler=self._expect)
+
+    async def _expect(self, request: web.Request) -> None:
+        """Ask for the body a client holds back, unless it is known to be too large.
+
+        Other expectations are ignored (RFC 9110, 10.1.1).
+        """
+        is_held_back = request.headers.get("Expect", "").lower() == "100-continue"
+        is_small = (request.content_length or 0) <= self._settings.limits.body_bytes
+        if is_held_back and is_small and request.version >= HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
 
     async def _call(self, request: web.Request, endpoint: Endpoint) -> Call:
         demands = endpoint.demands

@@ -123,10 +123,10 @@ Demand = Scope | Literal["any", "nothing"]
 class Endpoint:
     """A method on a path: what it takes, gives and demands.
 
-    `answers` are the documents by status (None = no body); `errors` the statuses beside those
-    that every endpoint may give. `streams` names the event documents of its stream. `once` keeps
-    the answer for a repeated `Idempotency-Key`; `restore` makes the document of a kept one.
-    `media` is the type of the answers' documents.
+    `answers` are the documents by status (None = no body), `media` their type; `errors` the
+    statuses of problems beside those that follow from the rest. `streams` names the event
+    documents of its stream. `once` keeps the answer for a repeated `Idempotency-Key`; `restore`
+    makes the document of a kept one.
     """
 
     method: str
@@ -147,6 +147,15 @@ class Endpoint:
     once: bool = False
     has_etag: bool = False
     restore: Callable[[Call, bytes], BaseModel] | None = None
+
+    @property
+    def refusals(self) -> frozenset[int]:
+        """The statuses of the problems that a caller may get here."""
+        expected = {400, 500, 503, *self.errors}
+        expected |= {401, 403, 429} if self.demands != "nothing" else set()
+        expected |= {413, 415, 422} if self.body is not None else set()
+        expected |= {422} if self.query is not None or self.takes_repeat_key else set()
+        return frozenset(expected)
 
     @property
     def makes_turns(self) -> bool:

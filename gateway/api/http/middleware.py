@@ -20,7 +20,7 @@ from gateway.api.http.errors import (
 )
 from gateway.api.http.headers import CommonHeaders, is_preflight
 from gateway.api.http.state import begin
-from gateway.errors import GatewayError, RequestError
+from gateway.errors import BadRequest, GatewayError, RequestError
 
 log = structlog.get_logger(__name__)
 
@@ -33,13 +33,14 @@ def outermost(envelopes: Envelopes, headers: CommonHeaders) -> Middleware:
         state = begin(request)
         bind_contextvars(request_id=state.request_id)
         try:
+            _check_target(request)
             if is_preflight(request):
                 return await headers.preflight(request)
             return await handler(request)
         except GatewayError as error:
             shown = from_gateway(error)
-            if not isinstance(error, RequestError):
-                log.warning("request_refused", path=request.path, code=error.code)
+            write = log.debug if isinstance(error, RequestError) else log.warning
+            write("request_refused", method=request.method, path=request.path, code=error.code)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -54,3 +55,9 @@ def outermost(envelopes: Envelopes, headers: CommonHeaders) -> Middleware:
         return envelopes.render(shown, ErrorPlace(request.path, state.request_id))
 
     return answer
+
+
+def _check_target(request: web.Request) -> None:
+    """Raise BadRequest unless the request names a path: no address, no authority, no `*`."""
+    if not request.raw_path.startswith("/"):
+        raise BadRequest("The request must name a path of this server.")

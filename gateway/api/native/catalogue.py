@@ -102,7 +102,7 @@ ENDPOINTS = (
         demands="agents:read",
         query=AgentQuery,
         answers={200: ListOut[AgentOut]},
-        errors=(404, 422),
+        errors=(404,),
     ),
     Endpoint(
         method="GET",
@@ -114,7 +114,7 @@ ENDPOINTS = (
         demands="agents:read",
         query=AgentQuery,
         answers={200: AgentOut},
-        errors=(404, 422),
+        errors=(404,),
     ),
     Endpoint(
         method="GET",

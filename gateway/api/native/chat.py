@@ -17,7 +17,7 @@ from gateway.domain.turns import TurnOptions
 from gateway.errors import FieldError, NotFound, Unprocessable
 from gateway.service.chat import SendRequest
 
-TURN_ERRORS = (404, 409, 413, 415, 422, 500, 502, 503, 504)
+TURN_ERRORS = (404, 409, 502, 504)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

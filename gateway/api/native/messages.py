@@ -46,6 +46,6 @@ ENDPOINTS = (
         demands="sessions:read",
         query=MessageQuery,
         answers={200: ListOut[MessageOut]},
-        errors=(404, 422),
+        errors=(404,),
     ),
 )

@@ -120,7 +120,7 @@ def _invalid(name: str, detail: str) -> Unprocessable:
     return Unprocessable("The path is not valid.", fields=fields)
 
 
-_DATA_ERRORS = (404, 409, 412, 413, 415, 422)
+_DATA_ERRORS = (404, 409, 412)
 
 ENDPOINTS = (
     Endpoint(
@@ -134,7 +134,6 @@ ENDPOINTS = (
         body=ParticipantIn,
         body_is_optional=True,
         answers={200: ParticipantOut, 201: ParticipantOut},
-        errors=(413, 415, 422),
         has_etag=True,
     ),
     Endpoint(
@@ -147,7 +146,6 @@ ENDPOINTS = (
         demands="participants:read",
         query=PageQuery,
         answers={200: ListOut[ParticipantOut]},
-        errors=(422,),
     ),
     Endpoint(
         method="GET",
@@ -171,7 +169,7 @@ ENDPOINTS = (
         demands="participants:write",
         body=ParticipantPatch,
         answers={200: ParticipantOut},
-        errors=(404, 412, 413, 415, 422),
+        errors=(404, 412),
         has_etag=True,
     ),
     Endpoint(
@@ -184,7 +182,7 @@ ENDPOINTS = (
         demands="participants:read",
         query=DataQuery,
         answers={200: DataOut, 304: None},
-        errors=(404, 422),
+        errors=(404,),
         has_etag=True,
     ),
     Endpoint(

@@ -131,7 +131,7 @@ ENDPOINTS = (
         demands="sessions:write",
         body=SessionIn,
         answers={201: SessionOut},
-        errors=(404, 409, 413, 415, 422),
+        errors=(404, 409),
         takes_repeat_key=True,
         once=True,
         has_etag=True,
@@ -146,7 +146,6 @@ ENDPOINTS = (
         demands="sessions:read",
         query=SessionQuery,
         answers={200: ListOut[SessionOut]},
-        errors=(422,),
     ),
     Endpoint(
         method="GET",
@@ -170,7 +169,7 @@ ENDPOINTS = (
         demands="sessions:write",
         body=SessionPatch,
         answers={200: SessionOut},
-        errors=(404, 412, 413, 415, 422),
+        errors=(404, 412),
         has_etag=True,
     ),
     Endpoint(
