@@ -226,17 +226,22 @@ class Intake:
             )
             text = gate.status_text(pending)
         reply = reply_message(text)
-        deliveries = render_replies([reply], channel=binding.channel, address=inbound.address)
+        channel = binding.channel
+        is_sent = channel.capabilities.delivers
         return TerminalTurn(
             state="done",
             messages=(reply,),
-            deliveries=deliveries,
+            deliveries=render_replies([reply], channel=channel, address=inbound.address)
+            if is_sent
+            else (),
             ends_session="new" if answer.ends_session else None,
             cancels=answer.cancels,
         )
 
     def _busy_reply(self, binding: ChannelBinding, address: Address) -> tuple[NewDelivery, ...]:
         """The busy note, rendered once a chat: it is prepared for every message."""
+        if not binding.channel.capabilities.delivers:
+            return ()
         parts = self._busy_parts.get(address)
         if parts is None:
             if len(self._busy_parts) >= MAX_BUSY_NOTES:
