@@ -1,0 +1,229 @@
+"""A part that may or may not have arrived is looked for, sent once more, or held."""
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.contract import Capabilities, Receipt, SentQuery
+from gateway.domain.delivery import DeliveryState
+from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, StoreError
+from gateway.flow.doubt import DoubtTimes
+from gateway.testing.channels import FakeChannel, HeldSend
+from tests.flow.house import House, house
+
+ASKS = Capabilities(can_ask=True)
+LOST = DeliveryUnknown("no answer")
+
+
+@asynccontextmanager
+async def working(home: House) -> AsyncIterator[None]:
+    """Everything that sends at work."""
+    async with home.at_work(home.worker.run, home.outbox.run, home.doubt.run):
+        yield
+
+
+async def states(home: House) -> list[DeliveryState]:
+    return [delivery.state for delivery in await home.deliveries()]
+
+
+async def settle(home: House, *expected: DeliveryState) -> None:
+    """Wait until the deliveries stand so."""
+
+    async def stand() -> bool:
+        return await states(home) == list(expected)
+
+    await home.until(stand)
+
+
+async def crash_while_sending(home: House, text: str = "hi") -> None:
+    """Leave a part in `sending` by a process that is no more."""
+    home.channel.fail(HeldSend())
+    async with home.at_work():
+        await home.say(text)
+        await home.channel.wait_for_tries(1)
+    await home.store.doubt_abandoned(living=[])
+
+
+async def test_without_a_way_to_ask_it_is_sent_once_more(data: Path) -> None:
+    async with house(data, "a\fb") as home, working(home):
+        home.channel.fail(LOST)
+        await home.say("hi")
+        await settle(home, "sent", "sent")
+
+    assert [one.text for one in home.channel.tries] == ["a", "a", "b"]
+
+
+async def test_after_two_blind_tries_it_is_held_for_an_operator(data: Path) -> None:
+    async with house(data, "a\fb", "c") as home, working(home):
+        home.channel.fail(LOST, LOST)
+        await home.say("hi")
+        await settle(home, "held", "dead")
+        await home.say("hi")
+        await home.channel.wait_for_sent(1)
+
+    assert [one.text for one in home.channel.tries] == ["a", "a", "c"]
+
+
+async def test_a_channel_whose_messages_cost_money_holds_at_once(data: Path) -> None:
+    async with house(data, "a", "b", on_ambiguous="hold") as home, working(home):
+        home.channel.fail(LOST)
+        await home.say("hi")
+        await settle(home, "held")
+        await home.say("hi")
+        await home.channel.wait_for_sent(1)
+
+    assert home.channel.texts == ["b"]
+
+
+async def test_a_part_found_on_the_platform_is_sent_and_the_next_part_follows(
+    data: Path,
+) -> None:
+    async with house(data, "a\fb", "c", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        home.channel.find(Receipt("p-found"))
+        await home.say("hi")
+        await settle(home, "sent", "sent")
+        first, _ = await home.deliveries()
+
+    assert [one.text for one in home.channel.tries] == ["a", "b"]
+    assert first.provider_id == "p-found"
+
+
+async def test_a_part_not_found_twice_is_sent_once_more(data: Path) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        await home.say("hi")
+        await home.channel.wait_for(lambda one: len(one.queries) == 1)
+        await settle(home, "ambiguous")
+        assert len(home.channel.tries) == 1
+        home.clock.ahead_s += 1
+        await home.channel.wait_for_sent(1)
+        await settle(home, "sent")
+
+    query = home.channel.queries[0]
+    assert len(home.channel.queries) == 2
+    assert (query.part, query.delivery_id) == ({"text": "a"}, home.channel.tries[0].delivery_id)
+
+
+async def test_a_part_that_turns_up_late_is_not_sent_again(data: Path) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        home.channel.find(None, Receipt("late"))
+        await home.say("hi")
+        await settle(home, "sent")
+
+    assert len(home.channel.tries) == 1
+
+
+def test_a_platform_is_asked_half_a_minute_apart_and_never_in_a_rush() -> None:
+    assert (DoubtTimes().ask_again_s, DoubtTimes().pace_s) == (30, 0.25)
+
+
+async def test_the_question_says_since_when_the_part_may_stand_there(data: Path) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        await home.say("hi")
+        await home.channel.wait_for(lambda one: len(one.queries) == 1)
+        [part] = await home.deliveries()
+
+    assert home.channel.queries[0].since == part.sent_started_at
+
+
+@pytest.mark.parametrize(
+    "error", [DeliveryLater("away"), LOST, DeliveryRefused("no"), ValueError("a bug")]
+)
+async def test_a_platform_that_cannot_be_asked_is_asked_again(data: Path, error: Exception) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        home.channel.find(error, Receipt("found"))
+        await home.say("hi")
+        await settle(home, "sent")
+
+    assert len(home.channel.tries) == 1
+    assert len(home.channel.queries) == 2
+
+
+async def test_a_platform_that_does_not_answer_the_question_is_asked_again(data: Path) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        hanging = _hang_once(home.channel)
+        home.channel.fail(LOST)
+        home.channel.find(Receipt("found"))
+        await home.say("hi")
+        await settle(home, "sent")
+
+    assert hanging == ["asked", "asked"]
+
+
+def _hang_once(channel: FakeChannel) -> list[str]:
+    asked: list[str] = []
+    answer = channel.find_sent
+
+    async def find_sent(query: SentQuery) -> Receipt | None:
+        asked.append("asked")
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return await answer(query)
+
+    channel.find_sent = find_sent  # type: ignore[method-assign] # this one channel hangs
+    return asked
+
+
+async def test_a_platform_that_could_not_be_asked_for_a_day_makes_it_held(data: Path) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        home.channel.find(DeliveryLater("away"))
+        home.clock.ahead_s -= 25 * 3600
+        await home.say("hi")
+        await home.channel.wait_for_tries(1)
+        home.clock.ahead_s = 0
+        await settle(home, "held")
+
+
+async def test_a_crash_between_sending_and_recording_is_doubtful(data: Path) -> None:
+    async with house(data, "a") as home:
+        await crash_while_sending(home)
+        assert await states(home) == ["ambiguous"]
+        after = house(data, store=home.store, clock=home.clock)
+        async with after as next_home, working(next_home):
+            await next_home.channel.wait_for_sent(1)
+            await settle(next_home, "sent")
+        await home.sound()
+
+
+async def test_doubts_of_a_channel_that_is_not_connected_wait(data: Path) -> None:
+    async with house(data, "a") as home:
+        await crash_while_sending(home)
+        home.connected.clear()
+
+        await home.doubt.decide_due()
+
+        assert await states(home) == ["ambiguous"]
+        assert await home.store.ambiguous(limit=10) == []
+
+
+async def test_a_store_that_is_away_postpones_doubts(
+    data: Path, logs: list[MutableMapping[str, Any]]
+) -> None:
+    async with house(data, "a") as home, working(home):
+        home.flaky.away["ambiguous"] = 2
+        home.channel.fail(LOST)
+        await home.say("hi")
+        await settle(home, "sent")
+
+    assert any(entry["event"] == "doubt_postponed" for entry in logs)
+
+
+async def test_a_store_that_is_away_while_deciding_postpones_too(data: Path) -> None:
+    async with house(data, "a") as home:
+        await crash_while_sending(home)
+        home.flaky.away["end_sends"] = 1
+
+        with pytest.raises(StoreError):
+            await home.doubt.decide_due()
+
+        await home.doubt.decide_due()
+        assert "ambiguous" not in await states(home)

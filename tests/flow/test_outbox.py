@@ -1,0 +1,423 @@
+"""Parts leave in order, once, and are tried until they are settled."""
+
+import asyncio
+from collections.abc import MutableMapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.contract import Capabilities, Pace
+from gateway.domain.delivery import Delivery, DeliveryState
+from gateway.domain.ids import DeliveryId, ProjectId, SessionId, TurnId
+from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope
+from gateway.flow import outbox as outbox_module
+from gateway.flow.outbox import ACCOUNT_REFUSED_PAUSE_S, MIN_THROTTLE_S, later, refused, unknown
+from gateway.testing.channels import HeldSend
+from tests.flow.house import CHAT, House, house
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+OLD = NOON + timedelta(hours=25)
+
+
+def delivery(*, attempts: int = 1) -> Delivery:
+    return Delivery(
+        id=DeliveryId("dlv_1"),
+        project_id=ProjectId("default"),
+        session_id=SessionId("ses_1"),
+        turn_id=TurnId("turn_1"),
+        part_no=0,
+        out_no=1,
+        account="acc",
+        address=CHAT,
+        part={"text": "hi"},
+        state="sending",
+        attempts=attempts,
+        next_at=None,
+        created_at=NOON,
+    )
+
+
+# ------------------------------------------------------------ decisions
+
+
+def test_a_part_that_was_not_taken_goes_again_by_the_schedule() -> None:
+    result = later(delivery(attempts=2), DeliveryLater("away"), now=NOON, jitter=0)
+
+    assert (result.state, result.next_at) == ("pending", NOON + timedelta(seconds=5))
+    assert result.counts
+    assert result.blocked_until is None
+
+
+def test_a_part_that_was_not_taken_for_a_day_expires() -> None:
+    result = later(delivery(attempts=99), DeliveryLater("away"), now=OLD, jitter=0)
+
+    assert (result.state, result.next_at) == ("expired", None)
+
+
+@pytest.mark.parametrize("scope", ["address", "account"])
+def test_a_throttled_part_waits_as_long_as_the_platform_says(scope: Scope) -> None:
+    error = DeliveryLater("slow down", retry_after_s=30, scope=scope)
+
+    result = later(delivery(), error, now=NOON, jitter=1)
+
+    assert result.state == "pending"
+    assert result.next_at == result.blocked_until == NOON + timedelta(seconds=30)
+    assert (result.scope, result.counts) == (scope, False)
+
+
+@pytest.mark.parametrize("retry_after_s", [0, -5])
+def test_a_platform_that_says_now_is_not_hammered(retry_after_s: float) -> None:
+    error = DeliveryLater("slow down", retry_after_s=retry_after_s)
+
+    result = later(delivery(), error, now=NOON, jitter=0)
+
+    assert result.next_at == NOON + timedelta(seconds=MIN_THROTTLE_S)
+
+
+def test_a_part_throttled_for_a_day_expires() -> None:
+    error = DeliveryLater("slow down", retry_after_s=30)
+
+    result = later(delivery(), error, now=OLD, jitter=0)
+
+    assert (result.state, result.next_at) == ("expired", None)
+    assert result.blocked_until == OLD + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("scope", ["part", "address"])
+def test_a_refused_part_is_dead(scope: Scope) -> None:
+    result = refused(delivery(), DeliveryRefused("chat not found", scope=scope), now=NOON)
+
+    assert (result.state, result.scope) == ("dead", scope)
+
+
+def test_a_refused_account_keeps_its_parts() -> None:
+    result = refused(delivery(), DeliveryRefused("wrong token", scope="account"), now=NOON)
+
+    assert (result.state, result.scope, result.counts) == ("pending", "account", False)
+    assert result.blocked_until == NOON + timedelta(seconds=ACCOUNT_REFUSED_PAUSE_S)
+
+
+def test_a_doubtful_part_says_why_without_the_words_of_a_stranger() -> None:
+    known = unknown(delivery(), DeliveryUnknown("no answer within 10 s"), now=NOON)
+    strange = unknown(delivery(), ValueError("https://api/bot123:SECRET"), now=NOON)
+
+    assert (known.state, known.error) == ("ambiguous", "no answer within 10 s")
+    assert strange.error == "ValueError"
+    assert known.next_at == NOON
+
+
+# ------------------------------------------------------------ sending
+
+
+async def states(home: House) -> list[DeliveryState]:
+    return [delivery.state for delivery in await home.deliveries()]
+
+
+async def settle(home: House, *expected: DeliveryState) -> None:
+    """Wait until the deliveries stand so."""
+
+    async def stand() -> bool:
+        return await states(home) == list(expected)
+
+    await home.until(stand)
+
+
+async def test_parts_of_a_reply_leave_in_order(data: Path) -> None:
+    async with house(data, "a\fb\fc") as home, home.at_work():
+        await home.say("hi")
+        await home.channel.wait_for_sent(3)
+        await settle(home, "sent", "sent", "sent")
+        await home.sound()
+
+    assert home.channel.texts == ["a", "b", "c"]
+
+
+async def test_a_part_that_is_retried_holds_its_chat_and_no_other(data: Path) -> None:
+    async with house(data, "a\fb", "c") as home, home.at_work():
+        home.channel.fail(DeliveryLater("away"))
+        await home.say("hi", chat="1")
+        await home.channel.wait_for_tries(1)
+        await home.say("hi", chat="2")
+        await home.channel.wait_for_sent(1)
+        home.clock.ahead_s += 2
+        await home.channel.wait_for_sent(3)
+
+    assert home.channel.texts == ["c", "a", "b"]
+    assert [one.text for one in home.channel.tries] == ["a", "c", "a", "b"]
+
+
+async def test_a_throttled_chat_is_left_alone_until_its_time(data: Path) -> None:
+    async with house(data, "a", "b") as home, home.at_work():
+        home.channel.fail(DeliveryLater("slow down", retry_after_s=30))
+        await home.say("hi")
+        await settle(home, "pending")
+        await home.say("hi again")
+        await settle(home, "pending", "pending")
+        passes = home.flaky.calls["begin_sends"]
+        await home.until(lambda: home.flaky.calls["begin_sends"] > passes + 2)
+        assert len(home.channel.tries) == 1
+        home.clock.ahead_s += 31
+        await home.channel.wait_for_sent(2)
+        first, _ = await home.deliveries()
+
+    assert home.channel.texts == ["a", "b"]
+    assert first.attempts == 1
+
+
+async def test_a_throttled_account_keeps_every_chat_waiting(data: Path) -> None:
+    async with house(data, "a", "b") as home, home.at_work():
+        home.channel.fail(DeliveryLater("slow down", retry_after_s=30, scope="account"))
+        await home.say("hi", chat="1")
+        await settle(home, "pending")
+        await home.say("hi", chat="2")
+        await settle(home, "pending", "pending")
+        passes = home.flaky.calls["begin_sends"]
+        await home.until(lambda: home.flaky.calls["begin_sends"] > passes + 2)
+        assert len(home.channel.tries) == 1
+        home.clock.ahead_s += 31
+        await home.channel.wait_for_sent(2)
+
+
+async def test_a_refused_part_takes_the_later_parts_with_it_and_no_other_reply(
+    data: Path,
+) -> None:
+    async with house(data, "a\fb", "c") as home, home.at_work():
+        home.channel.fail(DeliveryRefused("too long"))
+        await home.say("hi")
+        await settle(home, "dead", "dead")
+        await home.say("hi")
+        await home.channel.wait_for_sent(1)
+        dead = [delivery.error for delivery in await home.deliveries()][:2]
+
+    assert home.channel.texts == ["c"]
+    assert dead == ["too long", "earlier_part"]
+
+
+async def test_a_refused_chat_ends_what_waits_for_it(data: Path) -> None:
+    held = HeldSend(DeliveryRefused("blocked", scope="address"))
+    async with house(data, "a", "b", "c") as home, home.at_work():
+        home.channel.fail(held)
+        await home.say("hi", chat="1")
+        await home.channel.wait_for_tries(1)
+        await home.say("hi", chat="1")
+        await settle(home, "sending", "pending")
+        held.release.set()
+        await settle(home, "dead", "cancelled")
+        await home.say("hi", chat="2")
+        await home.channel.wait_for_sent(1)
+
+    assert home.channel.texts == ["c"]
+
+
+async def test_a_refused_account_is_tried_again_after_a_while(data: Path) -> None:
+    async with house(data, "a") as home, home.at_work():
+        home.channel.fail(DeliveryRefused("wrong token", scope="account"))
+        await home.say("hi")
+        await settle(home, "pending")
+        home.clock.ahead_s += ACCOUNT_REFUSED_PAUSE_S + 1
+        await home.channel.wait_for_sent(1)
+
+
+async def test_an_unexpected_error_of_an_adapter_makes_a_doubtful_part(
+    data: Path, logs: list[MutableMapping[str, Any]]
+) -> None:
+    async with house(data, "a") as home, home.at_work():
+        home.channel.fail(ValueError("a bug"))
+        await home.say("hi")
+        await settle(home, "ambiguous")
+
+    assert any(entry["event"] == "delivery_broke" for entry in logs)
+
+
+async def test_a_send_that_hangs_becomes_doubtful(data: Path) -> None:
+    async with house(data, "a") as home, home.at_work():
+        home.channel.fail(HeldSend())
+        await home.say("hi")
+        await settle(home, "ambiguous")
+        [part] = await home.deliveries()
+
+    assert part.error == "TimeoutError"
+
+
+async def test_a_part_older_than_a_day_expires_when_it_fails(data: Path) -> None:
+    async with house(data, "a") as home, home.at_work():
+        home.channel.fail(DeliveryLater("away"), DeliveryLater("away"))
+        home.clock.ahead_s -= 26 * 3600
+        await home.say("hi")
+        await home.channel.wait_for_tries(1)
+        await settle(home, "expired")
+
+
+async def test_nothing_is_sent_by_a_channel_that_is_not_connected(data: Path) -> None:
+    async with house(data, "a") as home, home.at_work():
+        home.connected.clear()
+        await home.say("hi")
+        await settle(home, "pending")
+        await home.until(lambda: home.outbox.last_pass_at > 0)
+        assert home.flaky.calls["begin_sends"] == 0
+        home.connected.add("fake")
+        await home.channel.wait_for_sent(1)
+
+
+async def test_a_send_that_could_not_be_begun_is_begun_later(data: Path) -> None:
+    async with house(data, "a") as home, home.at_work():
+        home.flaky.away["begin_sends"] = 3
+        await home.say("hi")
+        await home.channel.wait_for_sent(1)
+
+
+async def test_an_end_that_could_not_be_written_is_never_sent_again(data: Path) -> None:
+    async with house(data, "a\fb") as home, home.at_work():
+        home.flaky.away["end_sends"] = 4
+        await home.say("hi")
+        await home.channel.wait_for_sent(2)
+        await settle(home, "sent", "sent")
+
+    assert [one.text for one in home.channel.tries] == ["a", "b"]
+
+
+async def test_an_unexpected_error_of_the_store_ends_the_process(data: Path) -> None:
+    async with house(data, "a", "b") as home:
+        home.flaky.errors["end_sends"] = ValueError("a bug")
+        home.flaky.away["end_sends"] = 2
+        with pytest.raises(ExceptionGroup) as caught:
+            await _work_on(home, "1", "2")
+
+    assert caught.group_contains(ValueError)
+
+
+async def _work_on(home: House, *chats: str) -> None:
+    """Be at work on a message of each chat until that breaks."""
+    async with home.at_work(), asyncio.timeout(5):
+        await asyncio.gather(*(home.say("hi", chat=chat) for chat in chats))
+        await asyncio.Event().wait()
+
+
+async def test_a_chat_keeps_the_pace_of_its_platform(data: Path) -> None:
+    slow = Capabilities(pace=Pace(address_per_s=0.5))
+    async with house(data, "a\fb", capabilities=slow) as home, home.at_work():
+        await home.say("hi")
+        await home.channel.wait_for_sent(1)
+        await settle(home, "sent", "pending")
+        assert home.channel.texts == ["a"]
+        home.clock.ahead_s += 3
+        await home.channel.wait_for_sent(2)
+
+
+async def test_an_account_keeps_its_pace_over_long_replies(data: Path) -> None:
+    slow = Capabilities(pace=Pace(account_per_s=1))
+    async with house(data, "a\fb", "c", capabilities=slow) as home, home.at_work():
+        await home.say("hi", chat="1")
+        await home.channel.wait_for_sent(1)
+        await home.say("hi", chat="2")
+        await settle(home, "sent", "pending", "pending")
+        passes = home.outbox.last_pass_at
+        await home.until(lambda: home.outbox.last_pass_at > passes)
+
+        assert home.channel.texts == ["a"]
+
+
+async def test_a_platform_that_hangs_fills_its_own_lanes_only(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "SENDS_AT_ONCE", 2)
+    held = [HeldSend(), HeldSend()]
+    async with house(data, *("x" * 3)) as home, home.at_work():
+        home.channel.fail(*held)
+        for chat in ("1", "2", "3"):
+            await home.say("hi", chat=chat)
+        await home.channel.wait_for_tries(2)
+        await settle(home, "sending", "sending", "pending")
+        held[0].release.set()
+        await home.channel.wait_for_tries(3)
+        held[1].release.set()
+        await home.channel.wait_for_sent(3)
+
+
+async def test_a_drain_sends_what_is_due(data: Path) -> None:
+    async with house(data, "a\fb") as home:
+        async with home.at_work(home.worker.run):
+            await home.say("hi")
+            await settle(home, "pending", "pending")
+
+        await home.outbox.drain(within_s=5)
+
+        assert home.channel.texts == ["a", "b"]
+        assert await states(home) == ["sent", "sent"]
+
+
+async def test_a_drain_waits_for_what_is_on_its_way_and_no_longer(
+    data: Path, logs: list[MutableMapping[str, Any]]
+) -> None:
+    held = HeldSend()
+    async with house(data, "a") as home, home.at_work():
+        home.channel.fail(held)
+        await home.say("hi")
+        await home.channel.wait_for_tries(1)
+        await home.outbox.drain(within_s=0.05)
+        held.release.set()
+        await home.channel.wait_for_sent(1)
+
+    assert any(entry["event"] == "drain_left_deliveries" for entry in logs)
+
+
+async def test_a_drain_without_time_begins_nothing(data: Path) -> None:
+    async with house(data, "a") as home:
+        async with home.at_work(home.worker.run):
+            await home.say("hi")
+            await settle(home, "pending")
+
+        await home.outbox.drain(within_s=0)
+
+        assert await states(home) == ["pending"]
+
+
+async def test_after_a_drain_nothing_is_begun(data: Path) -> None:
+    async with house(data, "a") as home, home.at_work():
+        await home.outbox.drain(within_s=1)
+        await home.say("hi")
+        await settle(home, "pending")
+        passed = home.outbox.last_pass_at
+        await home.until(lambda: home.outbox.last_pass_at > passed)
+
+        assert await states(home) == ["pending"]
+
+
+async def test_a_store_that_is_away_does_not_hold_up_a_drain(data: Path) -> None:
+    async with house(data) as home:
+        home.flaky.away["begin_sends"] = 1
+        async with asyncio.timeout(1):
+            await home.outbox.drain(within_s=60)
+
+
+async def test_stopping_cuts_off_what_is_on_its_way(data: Path) -> None:
+    async with house(data, "a") as home:
+        async with home.at_work():
+            home.channel.fail(HeldSend())
+            await home.say("hi")
+            await home.channel.wait_for_tries(1)
+
+        assert await states(home) == ["sending"]
+        assert await home.store.doubt_abandoned(living=[]) == 1
+
+
+async def test_a_pull_channel_sends_nothing(data: Path) -> None:
+    pull = Capabilities(delivers=False)
+    async with house(data, "a", capabilities=pull) as home, home.at_work():
+        await home.say("hi")
+        await home.settled()
+
+        assert await home.deliveries() == []
+        assert home.flaky.calls["begin_sends"] == 0
+
+
+def test_times_of_a_delivery_do_not_depend_on_what_was_tried_before() -> None:
+    first, ninth = delivery(attempts=1), delivery(attempts=9)
+    error = DeliveryLater("slow down", retry_after_s=3)
+
+    assert later(first, error, now=NOON, jitter=0) == replace(
+        later(ninth, error, now=NOON, jitter=0), delivery_id=first.id
+    )
