@@ -179,6 +179,8 @@ class Supervisor:
             except Exception:
                 log.exception("channel_broke", channel=port.channel.name)
                 port.health("degraded", reason="an unexpected error; see the log")
+            if _is_cancelled():
+                raise asyncio.CancelledError
             if monotonic() - began >= self._stable_s:
                 failures = 0
             last = len(self._retry_delays_s) - 1
@@ -209,3 +211,12 @@ class Supervisor:
             self._hearing.discard(name)
             if not self._hearing:
                 self._deaf.set()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled and an error came out in place of that.
+
+    A TaskGroup of Python 3.11 in an adapter loses a cancellation that meets an error.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
