@@ -71,10 +71,6 @@ class PersonOutput:
             case _:
                 pass
 
-    def quiet(self, text: str) -> None:
-        """A line beside the talk."""
-        self._quiet(text)
-
     def _begin(self, message_id: str, agent: str) -> None:
         self._close()
         self._open, self._speaker = message_id, agent

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.access import DEFAULT_SCOPES, is_well_formed_key
-from gateway.domain.ids import ProjectId
+from gateway.cli.key import key_state
+from gateway.domain.access import DEFAULT_SCOPES, ApiKey, is_well_formed_key
+from gateway.domain.ids import KeyId, ProjectId
 from gateway.domain.policy import CallerLimits
 from gateway.errors import Unauthorized
 from gateway.service.access import AccessService
 from gateway.service.signing import Signer
 from gateway.store.open import open_store
 from tests.cli.conftest import CommandLine
+from tests.cli.moments import NOON
 
 
 def made(command: CommandLine, *options: str) -> Any:
@@ -152,6 +154,44 @@ def test_wrong_options_are_told_with_what_would_be_right(
     assert len(result.error_lines) == 1
     assert hint in result.err
     assert command("key", "list", "--json").json == []
+
+
+def test_the_list_tells_which_keys_open(command: CommandLine) -> None:
+    made(command, "--name", "for-a-day", "--expires", "1d")
+    closed = made(command, "--name", "closed")["id"]
+
+    revoked = command("key", "revoke", closed)
+    listed = command("key", "list", "--project", "demo").out
+
+    assert revoked.out == f"{closed} (closed) is revoked.\n"
+    assert "open until 2" in listed
+    assert "revoked" in listed
+
+
+def test_an_expired_key_is_listed_as_such() -> None:
+    expired = ApiKey(
+        id=KeyId("key_1"),
+        project_id=ProjectId("demo"),
+        kind="secret",
+        name="old",
+        hint="gw_sk_x",
+        owner="old@demo.local",
+        created_at=NOON,
+        expires_at=NOON,
+    )
+
+    assert key_state(expired, now=NOON) == "expired"
+
+
+def test_without_keys_it_says_how_to_make_one(command: CommandLine) -> None:
+    assert "key create --project" in command("key", "list").out
+
+
+def test_an_overlap_of_more_than_a_week_is_refused(command: CommandLine) -> None:
+    result = command("key", "rotate", "key_1", "--overlap", "8d")
+
+    assert result.code == 2
+    assert "at most 7d" in result.err
 
 
 def test_an_unknown_key_is_one_line(command: CommandLine) -> None:

@@ -1,7 +1,9 @@
 """What operators see of a store: sessions, transcripts, stories, invariants, status, schema."""
 
 import json
+import re
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -26,6 +28,11 @@ def sqlite(command: CommandLine) -> Damage:
             connection.execute(statement)
 
     return change
+
+
+def microseconds_ago(seconds: int) -> int:
+    """A time in the past as the store keeps times."""
+    return time.time_ns() // 1000 - seconds * 1_000_000
 
 
 def test_sessions_are_listed_newest_first(command: CommandLine) -> None:
@@ -178,6 +185,42 @@ def test_status_counts_what_waits(command: CommandLine, sqlite: Damage) -> None:
     sqlite("UPDATE turn SET state = 'queued', finished_at = NULL")
 
     assert command("status", "--json").json["turns"]["queued"] == 1
+
+
+def test_status_shows_a_daemon_with_its_channels(command: CommandLine, sqlite: Damage) -> None:
+    command("migrate")
+    channels = '{"channels": {"tg": {"state": "degraded", "reason": "Conflict: another poller"}}}'
+    now = microseconds_ago(0)
+    sqlite(f"INSERT INTO instance VALUES ('ins_1', 'host', '1.0', {now}, {now}, '{channels}')")
+
+    for_people, for_programs = command("status"), command("status", "--json")
+
+    assert "ins_1 on host, version 1.0, up 0 s" in for_people.out
+    assert "degraded" in for_people.out
+    assert "another poller" in for_people.out
+    assert "No gateway runs" not in for_people.out
+    assert for_programs.json["running"] is True
+
+
+def test_a_daemon_without_a_heartbeat_is_told_apart(command: CommandLine, sqlite: Damage) -> None:
+    command("migrate")
+    past = microseconds_ago(120)
+    sqlite(f"INSERT INTO instance VALUES ('ins_1', 'host', '1.0', {past}, {past}, NULL)")
+
+    result = command("status")
+
+    assert "gone or stuck: last heartbeat 2 min ago" in result.out
+    assert "No gateway runs" in result.out
+
+
+def test_a_queued_turn_shows_how_long_it_waits(command: CommandLine, sqlite: Damage) -> None:
+    command.say("Hello")
+    sqlite(
+        "UPDATE turn SET state = 'queued', finished_at = NULL,"
+        f" created_at = {microseconds_ago(7300)}"
+    )
+
+    assert re.search(r"oldest queued turn waits +2 h", command("status").out)
 
 
 def test_migrate_makes_the_schema_once(command: CommandLine) -> None:
