@@ -33,10 +33,12 @@ class DoubtTimes:
     """How patient we are with the platforms, in seconds.
 
     `pace_s` lies between two decisions of a channel, so that a start after a crash does not flood
-    its platform.
+    its platform. `connect_s` is short, because doubtful parts hold up their lanes while a channel
+    connects after a start.
     """
 
     check_s: float = 1.0
+    connect_s: float = 1.0
     pace_s: float = 0.25
     ask_again_s: float = 30.0
     ask_timeout_s: float = 30.0
@@ -94,7 +96,10 @@ class Doubt:
     async def _decide_channel(self, name: str, deliveries: Sequence[Delivery]) -> None:
         binding = self._catalogue().channels.get(name)
         if binding is None or name not in self._connected:
-            again = [self._ask_later(delivery, "not connected") for delivery in deliveries]
+            wait_s = self._times.connect_s
+            again = [
+                _ask_later(delivery, "not connected", wait_s=wait_s) for delivery in deliveries
+            ]
             await self._store.end_sends(again, owner=self._owner)
             return
         for delivery in deliveries:
@@ -129,18 +134,16 @@ class Doubt:
             )
         if times < TIMES_ASKED:
             self._asked[delivery.id] = times
-            return self._ask_later(delivery, "not found on the platform yet")
+            wait_s = self._times.ask_again_s
+            return _ask_later(delivery, "not found on the platform yet", wait_s=wait_s)
         return without_answer(delivery, rule=rule)
 
     def _not_asked(self, delivery: Delivery) -> SendResult:
         """The platform gave no answer: ask again, for as long as a delivery may take at all."""
         if datetime.now(UTC) - delivery.created_at >= EXPIRES_AFTER:
             return without_answer(delivery, rule="hold")
-        return self._ask_later(delivery, "the platform could not be asked")
-
-    def _ask_later(self, delivery: Delivery, reason: str) -> SendResult:
-        again = datetime.now(UTC) + timedelta(seconds=self._times.ask_again_s)
-        return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=again)
+        wait_s = self._times.ask_again_s
+        return _ask_later(delivery, "the platform could not be asked", wait_s=wait_s)
 
 
 def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
@@ -154,6 +157,11 @@ def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
         state="held",
         error="nobody knows whether it was delivered; an operator decides",
     )
+
+
+def _ask_later(delivery: Delivery, reason: str, *, wait_s: float) -> SendResult:
+    again = datetime.now(UTC) + timedelta(seconds=wait_s)
+    return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=again)
 
 
 def _query(delivery: Delivery) -> SentQuery:
