@@ -30,7 +30,7 @@ LATE_COPIES: Final = 3
 REPLY_WITHIN_S: Final = 10.0
 """How long a person on Telegram waits before writing on; a reply may be held for an operator."""
 CALL_TIMEOUT_S: Final = 30.0
-TRY_AGAIN_S: Final = 0.05
+TRY_AGAIN_S: Final = (0.1, 0.3)
 RETRY_STATUSES: Final = frozenset({409, 502, 503, 504})
 
 
@@ -126,7 +126,7 @@ class Caller:
                 self._note_refusal(said, status, document)
                 return None
             self._notes.counts["repeated calls"] += 1
-            await asyncio.sleep(TRY_AGAIN_S)
+            await asyncio.sleep(self._mood.dice.uniform(*TRY_AGAIN_S))
 
     async def _call(
         self, path: str, body: JsonObject, headers: dict[str, str]
@@ -183,8 +183,8 @@ class Person:
             for _ in range(self._mood.dice.randint(1, 3)):
                 number += 1
                 update = self._write(chat, number)
-            await self._wait_for_reply(chat, f"chat {chat} says {number}")
-            if self._mood.dice.random() < LATE_SHARE:
+            is_answered = await self._is_answered(chat, f"chat {chat} says {number}")
+            if is_answered and self._mood.dice.random() < LATE_SHARE:
                 self._notes.counts["repeated updates"] += LATE_COPIES
                 await self._telegram.post_to_webhook(update, LATE_COPIES)
             await self._mood.rest()
@@ -199,14 +199,17 @@ class Person:
             self._telegram.redeliver(update, times)
         return update
 
-    async def _wait_for_reply(self, chat: int, text: str) -> None:
+    async def _is_answered(self, chat: int, text: str) -> bool:
+        """Wait for the reply, patiently; False when it did not come."""
+
         def is_there() -> bool:
             return any(sent.text.endswith(text) for sent in self._telegram.sent(chat))
 
         try:
             await self._telegram.wait_until(is_there, timeout_s=REPLY_WITHIN_S)
         except TimeoutError:
-            self._notes.counts["impatient"] += 1
+            return False
+        return True
 
 
 async def _last_of(answer: aiohttp.ClientResponse) -> tuple[int, JsonObject]:
