@@ -182,7 +182,7 @@ def _names(status: int, endpoint: Endpoint) -> Iterable[str]:
     yield "X-Request-Id"
     if endpoint.demands != "nothing":
         yield from ("RateLimit-Policy", "RateLimit")
-    if status in (202, 409, 429, 503) or (is_good and endpoint.streams):
+    if status in (409, 429, 503) or (is_good and endpoint.demands == "chat"):
         yield "Retry-After"
     if endpoint.takes_repeat_key and (is_good or status > 500):
         yield "Idempotent-Replayed"

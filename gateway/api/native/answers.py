@@ -39,7 +39,8 @@ class Wish:
 async def answer_turn(call: Call, started: Started, wish: Wish) -> Answer | web.StreamResponse:
     """The answer to a request that started a turn, or repeats one that did.
 
-    Raises Conflict when a plain repeat comes while the turn still runs, and the turn's own error.
+    A plain repeat while the turn still runs, a failed turn, and a gateway that stops before the
+    turn's time has come are answered by a problem that names the turn's place.
     """
     if wish.stream:
         return await stream_turn(call, started, after=None, is_repeat=started.is_replay)
@@ -53,7 +54,10 @@ async def answer_turn(call: Call, started: Started, wish: Wish) -> Answer | web.
     limit_s = call.settings.turn_wait_s
     preferred_s = preferred_wait(call.request)
     wait_s = limit_s if preferred_s is None else min(limit_s, preferred_s)
-    turn = await call.services.chat.result(call.principal, started, timeout_s=wait_s)
+    try:
+        turn = await call.services.chat.result(call.principal, started, timeout_s=wait_s)
+    except Unavailable as error:
+        return refusal(call, error, headers={"Location": place})
     if not is_over(turn):
         headers = {"Location": place, "Retry-After": "1"}
         return Answer(status=202, document=turn_out(turn), headers=headers)

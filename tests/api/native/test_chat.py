@@ -1,5 +1,6 @@
 """`POST /v1/chat`: a message in, the bot's answer out; at once, later, or event by event."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -240,3 +241,19 @@ async def test_a_stopping_gateway_takes_no_new_turn(gateway: Gateway) -> None:
 
     assert (reply.status, reply.code) == (503, "draining")
     assert int(reply.headers["Retry-After"]) >= 1
+
+
+async def test_whoever_waits_for_a_queued_turn_is_sent_away_when_the_gateway_stops(
+    gateway: Gateway,
+) -> None:
+    session = (await gateway.api.say("slow", background=True)).json["session_id"]
+    waiting = asyncio.create_task(gateway.api.say("Hi", session=session))
+    path = f"/v1/sessions/{session}/messages?order=asc&wait=10"
+    first = (await gateway.api.get(path)).json
+    await gateway.api.get(f"{path}&cursor={first['next_cursor']}")
+
+    gateway.services.chat.begin_drain()
+
+    reply = await waiting
+    assert (reply.status, reply.code) == (503, "draining")
+    assert (await gateway.api.get(reply.headers["Location"])).json["status"] == "queued"
