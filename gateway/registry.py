@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
+from functools import cached_property
+from typing import Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +22,19 @@ from gateway.flow.catalogue import ChannelBinding
 ENTRY_POINT_GROUP = "gateway.channels"
 
 
+class EntryPoint(Protocol):
+    """What is used of `importlib.metadata.EntryPoint`."""
+
+    @property
+    def value(self) -> str:
+        """Where the object is: `module:name`."""
+        ...
+
+    def load(self) -> object:
+        """The object; raises ImportError, AttributeError."""
+        ...
+
+
 class Registry:
     """The kinds of channels there are.
 
@@ -29,9 +43,16 @@ class Registry:
 
     def __init__(self, classes: Mapping[str, type[Channel]] | None = None) -> None:
         self._classes = dict(classes or {})
-        is_open = classes is None
-        found = entry_points(group=ENTRY_POINT_GROUP) if is_open else ()
-        self._installed = {point.name: point for point in found}
+        self._is_open = classes is None
+
+    @cached_property
+    def _installed(self) -> Mapping[str, EntryPoint]:
+        if not self._is_open:
+            return {}
+        # Here and not above: looking through the installed packages is for those with channels.
+        from importlib.metadata import entry_points  # noqa: PLC0415
+
+        return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -69,18 +90,7 @@ class Registry:
             raise ConfigError(f"channel {spec.name}: {error.args[0]}") from error
         except ValidationError as error:
             raise ConfigError(f"channel {spec.name}: {_first_problem(error)}") from error
-        channel = made(spec.name, settings, public_url=public_url)
-        return ChannelBinding(
-            channel=channel,
-            project_id=spec.project_id,
-            bot=spec.bot,
-            access=spec.access,
-            allow=spec.allow,
-            debounce_s=spec.debounce_s,
-            shows_live=spec.live != "off",
-            is_required=spec.is_required,
-            on_ambiguous=spec.on_ambiguous or channel.capabilities.on_ambiguous,
-        )
+        return bound(made(spec.name, settings, public_url=public_url), spec)
 
     def _import(self, kind: str) -> type[Channel]:
         if kind not in self._installed:
@@ -103,6 +113,21 @@ class Registry:
             return "none is installed; run pip install bot-gateway"
         close = difflib.get_close_matches(kind, self.kinds, n=1)
         return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(self.kinds)}"
+
+
+def bound(channel: Channel, spec: ChannelSpec) -> ChannelBinding:
+    """That adapter with what the configuration says about its use."""
+    return ChannelBinding(
+        channel=channel,
+        project_id=spec.project_id,
+        bot=spec.bot,
+        access=spec.access,
+        allow=spec.allow,
+        debounce_s=spec.debounce_s,
+        shows_live=spec.live != "off",
+        is_required=spec.is_required,
+        on_ambiguous=spec.on_ambiguous or channel.capabilities.on_ambiguous,
+    )
 
 
 def _first_problem(error: ValidationError) -> str:
