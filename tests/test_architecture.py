@@ -26,6 +26,7 @@ FUNCTION_ALARM_LINES = 60
 CATCH_ALL_PLACES = {
     "gateway/api": "an HTTP request",
     "gateway/cli/app.py": "a command",
+    "gateway/daemon/reloading.py": "a reload",
     "gateway/flow/attempt.py": "a turn",
     "gateway/flow/outbox.py": "a delivery",
     "gateway/flow/live_reply.py": "live output",

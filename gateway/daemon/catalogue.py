@@ -1,8 +1,8 @@
-"""Bots with their running numbers, adapters for the channels, and thinking with models given."""
+"""Bots with their running numbers, channels bound anew, and thinking with models given."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
 
 from gateway.agents.journal import TurnJournal
@@ -16,29 +16,38 @@ from gateway.domain.bots import Bot
 from gateway.domain.ids import ProjectId
 from gateway.domain.turns import ClaimedTurn, TurnEvent
 from gateway.flow.attempt import Think
-from gateway.flow.catalogue import Catalogue
+from gateway.flow.catalogue import ChannelBinding
 from gateway.http_client import HttpClient
-from gateway.registry import Registry
+from gateway.registry import bound
 from gateway.store.protocol import Store
 
 
-async def load_catalogue(config: Config, store: Store, *, registry: Registry) -> Catalogue:
-    """Bots with their running numbers, and an adapter for every channel that is switched on."""
+async def load_bots(config: Config, store: Store) -> dict[tuple[ProjectId, str], Bot]:
+    """Every bot with its running number; a changed one gets the next."""
     bots: dict[tuple[ProjectId, str], Bot] = {}
     for bot in config.bots():
         version = await store.bot_version(
             bot.project_id, bot.slug, digest=bot_digest(bot), config=bot_document(bot)
         )
         bots[bot.project_id, bot.slug] = replace(bot, version=version)
-    channels = registry.bind(config.channels(), public_url=config.settings.server.shown_url)
-    return Catalogue(bots=bots, channels=channels)
+    return bots
 
 
-def thinking(catalogue: Catalogue, models: Mapping[str, Model], *, http: HttpClient) -> Think:
+def bind_again(channels: Mapping[str, ChannelBinding], config: Config) -> dict[str, ChannelBinding]:
+    """The same adapters, used as that configuration says; it names all of them."""
+    specs = {spec.name: spec for spec in config.channels()}
+    return {name: bound(binding.channel, specs[name]) for name, binding in channels.items()}
+
+
+def load_tables(bots: Iterable[Bot], *, http: HttpClient) -> dict[tuple[ProjectId, str], ToolTable]:
+    """The tools of each bot; raises ConfigError where one cannot be run."""
+    return {(bot.project_id, bot.slug): load_tools(bot.tools.values(), http=http) for bot in bots}
+
+
+def thinking(
+    tables: Mapping[tuple[ProjectId, str], ToolTable], models: Mapping[str, Model]
+) -> Think:
     """`run_turn` with the models and tools of each bot already given."""
-    tables: dict[tuple[ProjectId, str], ToolTable] = {
-        key: load_tools(bot.tools.values(), http=http) for key, bot in catalogue.bots.items()
-    }
 
     def think(
         bot: Bot, claimed: ClaimedTurn, *, journal: TurnJournal, wants_stream: bool

@@ -20,6 +20,7 @@ from aiohttp import web
 from gateway.config.values import Config
 from gateway.daemon.listening import listening
 from gateway.daemon.parts import Parts, build
+from gateway.daemon.reloading import Reloader
 from gateway.registry import Registry
 from gateway.store.open import open_store
 from gateway.telemetry.systemd import notify, watchdog_interval_s
@@ -37,16 +38,16 @@ that much (measured: twice the turns a second at 16 users)."""
 async def serve(
     config: Config, *, registry: Registry, on_ready: Callable[[Parts], None] | None = None
 ) -> None:
-    """Run until SIGTERM or SIGINT, then drain.
+    """Run until SIGTERM or SIGINT, then drain; SIGHUP reads the configuration again.
 
     Raises HeldElsewhere, StoreError and ConfigError before anything was served.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    stops = _Stops()
+    signals = _Signals()
     async with (
         open_store(config.settings.store.url, lock=True) as store,
         build(config, store, registry=registry, runs_turns=True) as parts,
-        _at_work(parts),
+        _at_work(parts, Reloader(parts.flow, registry=registry, asked=signals.reload).run),
     ):
         async with listening(config, parts) as listener:
             parts.flow.supervisor.hear()
@@ -55,10 +56,10 @@ async def serve(
             log.info("gateway_ready", url=config.settings.server.shown_url)
             if on_ready is not None:
                 on_ready(parts)
-            await stops.first.wait()
+            await signals.stop.wait()
             log.info("gateway_stopping")
             notify("STOPPING=1")
-            await stops.unless_second(_drain(config, parts, listener))
+            await signals.unless_second(_drain(config, parts, listener))
         await parts.janitor.leave()
     log.info("gateway_stopped")
 
@@ -86,15 +87,21 @@ async def working(config: Config, *, registry: Registry) -> AsyncIterator[Parts]
         await parts.janitor.leave()
 
 
-class _Stops:
-    """The signals that stop the process: the first asks, the second forces."""
+class _Signals:
+    """What the process is told: stop (a second time: at once), or reload.
+
+    SIGHUP from a terminal that is gone means stop.
+    """
 
     def __init__(self) -> None:
-        self.first = asyncio.Event()
+        self.stop = asyncio.Event()
+        self.reload = asyncio.Event()
         self._second = asyncio.Event()
+        self._has_terminal = _is_at_terminal()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._note)
+            loop.add_signal_handler(number, self._note_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._note_hangup)
 
     async def unless_second(self, work: Coroutine[Any, Any, None]) -> None:
         """Await the work, or drop it when the second signal comes first."""
@@ -109,15 +116,27 @@ class _Stops:
         else:
             working.result()
 
-    def _note(self) -> None:
-        (self._second if self.first.is_set() else self.first).set()
+    def _note_stop(self) -> None:
+        (self._second if self.stop.is_set() else self.stop).set()
+
+    def _note_hangup(self) -> None:
+        if self._has_terminal and not _is_at_terminal():
+            self._note_stop()
+        else:
+            self.reload.set()
+
+
+def _is_at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 @asynccontextmanager
-async def _at_work(parts: Parts, *, with_channels: bool = True) -> AsyncIterator[None]:
+async def _at_work(
+    parts: Parts, *more: Callable[[], Coroutine[Any, Any, None]], with_channels: bool = True
+) -> AsyncIterator[None]:
     """Recover, then run all workers inside; an unexpected error of one ends the process."""
     await parts.janitor.recover()
-    runs = [parts.flow.worker.run, parts.janitor.run]
+    runs = [parts.flow.worker.run, parts.janitor.run, *more]
     if with_channels:
         runs += [parts.flow.outbox.run, parts.flow.doubt.run, parts.flow.supervisor.run]
     async with asyncio.TaskGroup() as group:

@@ -36,7 +36,7 @@ def _app(config: Config, parts: Parts) -> web.Application:
     server = config.settings.server
     hooks = [
         route
-        for binding in parts.flow.catalogue.channels.values()
+        for binding in parts.flow.current().channels.values()
         for route in binding.channel.routes()
     ]
     talk = talk_routes(parts.services, is_on=config.settings.surfaces.talk)

@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway import __version__
-from gateway.agents.models import build_models
 from gateway.config.values import Config
-from gateway.daemon.catalogue import load_catalogue, thinking
+from gateway.daemon.in_force import InForce, put_in_force
 from gateway.daemon.secret import server_secret
 from gateway.domain.ids import new_instance_id
 from gateway.domain.policy import Policy
-from gateway.flow.attempt import Think
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.doubt import Doubt
 from gateway.flow.host import ChannelPort, Supervisor
@@ -46,7 +44,7 @@ from gateway.store.protocol.coordination import Instance
 class Flow:
     """The moving parts between what comes in and what goes out."""
 
-    catalogue: Catalogue
+    in_force: InForce
     live: Live
     admission: Admission
     worker: Worker
@@ -57,7 +55,7 @@ class Flow:
 
     def current(self) -> Catalogue:
         """The catalogue in force."""
-        return self.catalogue
+        return self.in_force.catalogue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +78,9 @@ async def build(
     policy, instance = config.policy(), _instance()
     if not runs_turns:
         policy = replace(policy, queue=replace(policy.queue, turns=0))
-    catalogue = await load_catalogue(config, store, registry=registry)
-    models = build_models(config.models(), policy.model)
     http = HttpClient()
-    think = thinking(catalogue, models, http=http)
-    flow = _flow(store, catalogue, policy=policy, owner=instance.id, think=think)
+    in_force = await put_in_force(config, store, registry=registry, http=http)
+    flow = _flow(store, in_force, policy=policy, owner=instance.id)
     janitor = Janitor(
         store,
         instance,
@@ -100,28 +96,17 @@ async def build(
         yield Parts(flow=flow, janitor=janitor, services=services)
     finally:
         await http.aclose()
-        for model in models.values():
-            await model.aclose()
+        await in_force.aclose()
 
 
-def _flow(
-    store: Store,
-    catalogue: Catalogue,
-    *,
-    policy: Policy,
-    owner: str,
-    think: Think,
-) -> Flow:
+def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str) -> Flow:
     live, admission, connected = Live(), Admission(), set[str]()
-
-    def current() -> Catalogue:
-        return catalogue
-
+    current = in_force.catalogue
     outbox = Outbox(store, current, owner=owner, connected=connected)
     worker = Worker(
         store,
         current,
-        think=think,
+        thinking=in_force.think,
         live=live,
         owner=owner,
         limits=policy.queue,
@@ -138,11 +123,11 @@ def _flow(
     )
     ports = [
         ChannelPort(binding.channel, store=store, intake=intake, connected=connected)
-        for binding in catalogue.channels.values()
+        for binding in current().channels.values()
     ]
     doubt = Doubt(store, current, owner=owner, connected=connected, send=outbox.send)
     return Flow(
-        catalogue=catalogue,
+        in_force=in_force,
         live=live,
         admission=admission,
         worker=worker,
@@ -209,7 +194,7 @@ def _checks(store: Store, flow: Flow) -> Mapping[str, Probe]:
         health = flow.supervisor.health()
         missing = [
             name
-            for name, binding in flow.catalogue.channels.items()
+            for name, binding in flow.current().channels.items()
             if binding.is_required and health[name].state != "connected"
         ]
         return f"Not connected: {', '.join(missing)}." if missing else None

@@ -74,7 +74,7 @@ class Worker:
         store: Store,
         catalogue: Callable[[], Catalogue],
         *,
-        think: Think,
+        thinking: Callable[[], Think],
         live: Live,
         owner: str,
         limits: QueueLimits,
@@ -84,7 +84,7 @@ class Worker:
     ) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._think = think
+        self._thinking = thinking
         self._live = live
         self._owner = owner
         self._limits = limits
@@ -172,6 +172,12 @@ class Worker:
                 group.create_task(self._watch())
         finally:
             await self.give_back()
+
+    async def settled(self) -> None:
+        """Return when every turn that is at work now has ended."""
+        tasks = [running.task for running in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def drain(self, *, within_s: float) -> None:
         """Claim nothing more, finish what is running, give back what is not done in time."""
@@ -279,7 +285,7 @@ class Worker:
         attempt = Attempt(
             claimed,
             store=self._store,
-            think=self._think,
+            think=self._thinking(),
             bot=bot,
             binding=catalogue.delivering(session.channel),
             broadcast=self._live.open(claimed.turn.id),

@@ -32,7 +32,7 @@ _SECRET = re.compile(
 
 
 def configure_logs(*, level: Level, log_format: Format) -> None:
-    """Set logging up for the process; may be called again after a reload."""
+    """Set logging up for the process; may be called again, as loggers are looked up each time."""
     is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
@@ -49,7 +49,7 @@ def configure_logs(*, level: Level, log_format: Format) -> None:
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
     _route_standard_library(shared, renderer, number)
 

@@ -328,7 +328,7 @@ def _build(
     worker = Worker(
         store,
         current,
-        think=think,
+        thinking=lambda: think,
         live=live,
         owner=owner,
         limits=limits,
