@@ -148,6 +148,11 @@ class Live:
     def __init__(self) -> None:
         self._broadcasts: dict[TurnId, Broadcast] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Of how many turns something may still be heard here."""
+        return len(self._broadcasts)
+
     def open(self, turn_id: TurnId) -> Broadcast:
         """The broadcast of a turn, made if there is none; `close` belongs to it."""
         broadcast = self._broadcasts.get(turn_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from gateway.domain.access import Principal
 from gateway.domain.bots import Agent, Bot, ToolSpec
 from gateway.domain.conversation import Message, TextPart
 from gateway.domain.delivery import Delivery
-from gateway.domain.ids import ProjectId, TurnId, new_instance_id, new_turn_id
+from gateway.domain.ids import ProjectId, new_instance_id, new_turn_id
 from gateway.domain.people import IdentityKey
 from gateway.domain.policy import QueueLimits, Retention
 from gateway.domain.turns import TERMINAL, ClaimedTurn, Turn, TurnEvent
@@ -181,18 +181,23 @@ class House:
 
     async def until(self, fact: Callable[[], Any], *, timeout_s: float = 5) -> Any:
         """The first true value of `fact()`, which may be awaitable."""
-        async with asyncio.timeout(timeout_s):
-            while True:
-                value = fact()
-                if asyncio.iscoroutine(value):
-                    value = await value
-                if value:
-                    return value
-                await asyncio.sleep(0.005)
+        return await until(fact, timeout_s=timeout_s)
 
     async def sound(self) -> None:
         """Fail when an invariant of the store is broken."""
         assert await self.store.verify() == []
+
+
+async def until(fact: Callable[[], Any], *, timeout_s: float = 5) -> Any:
+    """The first true value of `fact()`, which may be awaitable, looked at again and again."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            value = fact()
+            if asyncio.iscoroutine(value):
+                value = await value
+            if value:
+                return value
+            await asyncio.sleep(0.005)
 
 
 def said(text: str, *, chat: str = "100", **fields: Any) -> InboundMessage:
@@ -389,8 +394,3 @@ def _build(
 
 async def _run(loop: Callable[[], Awaitable[None]]) -> None:
     await loop()
-
-
-def turn_ids(turns: list[Turn]) -> Iterator[TurnId]:
-    """Their ids."""
-    return (turn.id for turn in turns)

@@ -122,7 +122,7 @@ async def test_a_caller_that_is_cut_off_leaves_a_turn_that_runs(data: Path) -> N
 
 
 async def test_commands_are_answered_without_a_model_and_while_a_turn_runs(data: Path) -> None:
-    hold = Hold()
+    hold = Hold(rest="Hello.")
     async with house(data, hold) as home, home.at_work():
         await home.say("a long story")
         await hold.reached.wait()
@@ -138,7 +138,7 @@ async def test_commands_are_answered_without_a_model_and_while_a_turn_runs(data:
 
 
 async def test_status_counts_what_waits(data: Path) -> None:
-    hold = Hold()
+    hold = Hold(rest="Hello.")
     async with house(data, hold, "two") as home, home.at_work():
         await home.say("/status")
         await home.say("one")
@@ -153,7 +153,7 @@ async def test_status_counts_what_waits(data: Path) -> None:
 
 
 async def test_stop_cancels_what_runs_and_what_waits(data: Path) -> None:
-    hold = Hold()
+    hold = Hold(rest="Hello.")
     async with house(data, hold, "After.") as home, home.at_work():
         await home.say("one")
         await hold.reached.wait()
@@ -277,7 +277,7 @@ async def test_busy_notes_are_kept_for_so_many_chats_only(
 
 
 async def test_messages_over_the_bound_of_a_session_join_the_last_turn(data: Path) -> None:
-    hold = Hold()
+    hold = Hold(rest="Hello.")
     limits = QueueLimits(queued_per_session=1)
     async with house(data, hold, "Both.", limits=limits) as home, home.at_work():
         await home.say("one")
