@@ -257,3 +257,36 @@ async def test_whoever_waits_for_a_queued_turn_is_sent_away_when_the_gateway_sto
     reply = await waiting
     assert (reply.status, reply.code) == (503, "draining")
     assert (await gateway.api.get(reply.headers["Location"])).json["status"] == "queued"
+
+
+async def test_pictures_are_taken_and_shown_again(gateway: Gateway) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
+    said = await gateway.api.post("/v1/chat", {"input": [{"type": "text", "text": "Hi"}, picture]})
+
+    session = said.json["session_id"]
+    [asked] = (await gateway.api.get(f"/v1/sessions/{session}/messages?order=asc&limit=1")).json[
+        "data"
+    ]
+
+    assert asked["content"] == [{"type": "text", "text": "Hi"}, picture]
+
+
+async def test_a_participant_can_be_named_by_id(gateway: Gateway) -> None:
+    person = (await gateway.api.call("PUT", "/v1/participants/by-identity/sms/%2B47")).json["id"]
+
+    said = await gateway.api.say("Hi", participant={"id": person})
+    session = await gateway.api.post("/v1/sessions", {"participant": {"id": person}})
+
+    assert said.json["participant_id"] == session.json["participant_id"] == person
+
+
+async def test_two_results_for_one_call_are_refused(gateway: Gateway) -> None:
+    turn = (await gateway.api.say("balance", client_tools=True)).json
+    call = turn["tool_calls"][0]["call_id"]
+    results = {"results": [{"call_id": call, "content": "1"}, {"call_id": call, "content": "2"}]}
+
+    reply = await gateway.api.post(f"/v1/turns/{turn['id']}/tool_results", results)
+    missing = {"results": [{"call_id": "other", "content": "1"}]}
+    other = await gateway.api.post(f"/v1/turns/{turn['id']}/tool_results", missing)
+
+    assert (reply.status, other.status) == (422, 422)

@@ -132,3 +132,21 @@ async def test_a_page_may_call_across_origins_with_its_token(gateway: Gateway) -
         assert reply.headers["Access-Control-Allow-Origin"] == SITE
         assert "Origin" in reply.headers["Vary"]
         assert "Access-Control-Allow-Credentials" not in reply.headers
+
+
+async def test_a_token_whose_session_is_gone_is_not_renewed(gateway: Gateway) -> None:
+    site = await page(gateway)
+    opened = (await site.post("/v1/widget/sessions", {})).json
+    await gateway.api.call("DELETE", f"/v1/sessions/{opened['session_id']}")
+
+    reply = await site.post("/v1/widget/sessions", {"token": opened["token"]})
+
+    assert (reply.status, reply.code) == (404, "not_found")
+
+
+async def test_a_visit_may_be_to_a_certain_bot(gateway: Gateway) -> None:
+    opened = await (await page(gateway)).post("/v1/widget/sessions", {"bot": "sales"})
+
+    said = await gateway.api.with_key(opened.json["token"]).say("Hi")
+
+    assert said.json["bot"] == "sales"
