@@ -10,8 +10,10 @@ import asyncio
 import getpass
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
@@ -20,10 +22,11 @@ from gateway.cli.chat_output import JsonOutput, Output, PersonOutput, ScriptOutp
 from gateway.cli.configuration import read_whole_config
 from gateway.cli.demo import default_bot
 from gateway.cli.failures import EXIT_FAILED, UsageProblem
-from gateway.cli.talk import Talk
+from gateway.cli.talk import Opening, Talk
 from gateway.cli.terminal import interactive
 from gateway.config.problems import nearest
 from gateway.config.values import Config
+from gateway.daemon.beside import beside
 from gateway.daemon.life import working
 from gateway.daemon.waiting import waiting
 from gateway.domain.access import DEFAULT_SCOPES, Principal
@@ -91,11 +94,14 @@ async def _chat(config: Config, registry: Registry, wishes: Wishes) -> bool:
     """Talk until the input ends; whether some turn failed."""
     bot = _bot(config, wishes.bot)
     async with AsyncExitStack() as stack:
+        is_attended: Callable[[], Awaitable[bool]] | None = None
         try:
             parts = await stack.enter_async_context(working(config, registry=registry))
         except HeldElsewhere:
             parts = await stack.enter_async_context(waiting(config, registry=registry))
-        talk = await _begin(config, parts.services, bot, wishes=wishes)
+            is_attended = partial(_is_attended, config)
+        opening = await _opening(config, parts.services, bot, wishes=wishes)
+        talk = Talk(parts.services, opening, output=_output(wishes), is_attended=is_attended)
         if not wishes.is_person:
             await talk.answer_lines()
         else:
@@ -104,8 +110,14 @@ async def _chat(config: Config, registry: Registry, wishes: Wishes) -> bool:
         return talk.output.has_failed
 
 
-async def _begin(config: Config, services: Services, bot: Bot, *, wishes: Wishes) -> Talk:
-    """The talk that was wished for; raises NotFound and UsageProblem."""
+async def _is_attended(config: Config) -> bool:
+    """Whether some process at work on the store told so a moment ago."""
+    async with beside(config) as desk:
+        return (await desk.operations.status()).is_running
+
+
+async def _opening(config: Config, services: Services, bot: Bot, *, wishes: Wishes) -> Opening:
+    """Who talks with whom, and where; raises NotFound and UsageProblem."""
     name = getpass.getuser()
     identity = IdentityKey(platform="api", external_id=f"terminal:{name}", name=name)
     session: Session | None = None
@@ -117,14 +129,15 @@ async def _begin(config: Config, services: Services, bot: Bot, *, wishes: Wishes
     principal = _operator(bot.project_id, name)
     if session is None and wishes.is_person and not wishes.is_new:
         session = await _last_session(services, principal, bot, identity)
-    output: Output
+    return Opening(principal=principal, bot=bot, identity=identity, session=session)
+
+
+def _output(wishes: Wishes) -> Output:
     if wishes.wants_json:
-        output = JsonOutput()
-    elif wishes.is_person:
-        output = PersonOutput(has_colour=not os.environ.get("NO_COLOR"))
-    else:
-        output = ScriptOutput()
-    return Talk(services, principal, bot, identity=identity, session=session, output=output)
+        return JsonOutput()
+    if wishes.is_person:
+        return PersonOutput(has_colour=not os.environ.get("NO_COLOR"))
+    return ScriptOutput()
 
 
 async def _named_session(config: Config, services: Services, session_id: SessionId) -> Session:

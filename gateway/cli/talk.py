@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -14,35 +17,52 @@ from gateway.domain.bots import Bot
 from gateway.domain.conversation import Session, TextPart
 from gateway.domain.ids import SessionId, TurnId
 from gateway.domain.people import IdentityKey
-from gateway.errors import RequestError
-from gateway.service.chat import SendRequest
+from gateway.errors import RequestError, Unavailable
+from gateway.service.chat import SendRequest, Started
 from gateway.service.listing import Page
 from gateway.service.services import Services
 
 PROMPT = "you: "
+NOBODY_THERE = (
+    "The process that holds the data directory answers nobody. The message is kept: it is answered"
+    " when a gateway starts."
+)
+ATTENDED_CHECK_S = 3.0
 SHOWN_BEFORE = 10
 """How many messages of an earlier talk are shown again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Who talks with which bot. Without a `session` the first message makes one."""
+
+    principal: Principal
+    bot: Bot
+    identity: IdentityKey
+    session: Session | None
+
+
 class Talk:
-    """A session being talked in. Without a `session` the first message makes one."""
+    """A session being talked in.
+
+    `is_attended` tells whether the process that runs the turns is still there; None = it is ours.
+    """
 
     def __init__(
         self,
         services: Services,
-        principal: Principal,
-        bot: Bot,
+        opening: Opening,
         *,
-        identity: IdentityKey,
-        session: Session | None,
         output: Output,
+        is_attended: Callable[[], Awaitable[bool]] | None,
     ) -> None:
         self.output = output
         self._services = services
-        self._principal = principal
-        self._bot = bot
-        self._identity = identity
-        self._session_id: SessionId | None = session.id if session else None
+        self._principal = opening.principal
+        self._bot = opening.bot
+        self._identity = opening.identity
+        self._is_attended = is_attended
+        self._session_id: SessionId | None = opening.session.id if opening.session else None
         self._running: TurnId | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._interrupts = 0
@@ -98,8 +118,7 @@ class Talk:
         try:
             started = await chat.send(self._principal, request)
             self._session_id, self._running = started.turn.session_id, started.turn.id
-            async for numbered in chat.events(self._principal, started):
-                self.output.show(numbered.event)
+            await self._while_attended(self._follow(started))
         except RequestError as error:
             self.output.has_failed = True
             click.echo(f"error: {error.message}", err=True)
@@ -108,6 +127,21 @@ class Talk:
             if self._cancelling is not None:
                 await self._cancelling
                 self._cancelling = None
+
+    async def _follow(self, started: Started) -> None:
+        async for numbered in self._services.chat.events(self._principal, started):
+            self.output.show(numbered.event)
+
+    async def _while_attended(self, following: Coroutine[Any, Any, None]) -> None:
+        """Follow a turn; raises Unavailable when the process that should run it is gone."""
+        task = asyncio.create_task(following)
+        try:
+            while not (await asyncio.wait((task,), timeout=ATTENDED_CHECK_S))[0]:
+                if self._is_attended is not None and not await self._is_attended():
+                    raise Unavailable(NOBODY_THERE, retry_after_s=ATTENDED_CHECK_S)
+            task.result()
+        finally:
+            task.cancel()
 
     async def _cancel(self, turn_id: TurnId) -> None:
         with suppress(RequestError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store.lock import hold_directory
 from gateway.testing.process import GatewayProcess
 from tests.cli.conftest import CONFIG, CommandLine
 
@@ -106,6 +107,17 @@ async def test_beside_a_daemon_the_daemon_answers(tmp_path: Path) -> None:
 
         assert (process.returncode, out.decode(), err.decode()) == (0, f"{OWED}\n", "")
         assert "turn_finished" in gateway.log
+
+
+def test_a_message_that_nobody_answers_is_kept_and_the_wait_ends(command: CommandLine) -> None:
+    command("migrate")
+
+    with hold_directory(command.folder / "data", owner="a test"):
+        result = command("chat", stdin="Hello\n")
+
+    assert (result.code, result.out) == (1, "")
+    assert "it is answered when a gateway starts" in result.err
+    assert command("status", "--json").json["turns"]["queued"] == 1
 
 
 class Terminal:
