@@ -31,7 +31,7 @@ def command(call: Call, demo: bool) -> None:
     """Run the gateway in the foreground.
 
     SIGTERM or Ctrl-C lets running turns finish (up to server.drain_s), a second one ends at once.
-    Logs go to standard error.
+    SIGHUP reads the configuration again. Logs go to standard error.
     """
     registry = Registry()
     config = read_whole_config(call, registry)
