@@ -71,16 +71,21 @@ def _in_force(running: Settings, fresh: Settings) -> Settings:
 def _channels(
     running: Sequence[ChannelSettings], fresh: Sequence[ChannelSettings]
 ) -> tuple[ChannelSettings, ...]:
-    """The channels at work, following the file where they can; and those that stay off."""
-    written = {channel.name: channel for channel in fresh}
+    """The channels at work, following the file where they can; and those that are off, as it."""
+    known = {channel.name for channel in running}
     at_work = {channel.name: channel for channel in running if channel.enabled}
+    written = {channel.name: channel for channel in fresh}
     following = [
         channel.model_copy(update={key: getattr(written[name], key) for key in CHANNEL_KEYS})
         if name in written
         else channel
         for name, channel in at_work.items()
     ]
-    off = [channel for channel in fresh if not channel.enabled and channel.name not in at_work]
+    off = [
+        channel.model_copy(update={"enabled": False})
+        for name, channel in written.items()
+        if name not in at_work and (name in known or not channel.enabled)
+    ]
     return (*following, *off)
 
 

@@ -1,9 +1,10 @@
-"""A running gateway is told to read its configuration again: what changes, what stays, what waits."""
+"""A running gateway reads its configuration again: what changes, what stays, what waits."""
 
 import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from gateway.testing import OpenAIServer, Reply, ToolCall
 from gateway.testing.process import GatewayProcess
 
 WITHIN_S = 20
@@ -23,11 +25,6 @@ level = "info"
 provider = "scripted"
 
 [[models.demo.rules]]
-text = "slow"
-reply = "one two old"
-chunk_delay_s = 0.4
-
-[[models.demo.rules]]
 reply = "The old answer."
 
 [[bots]]
@@ -38,6 +35,32 @@ greeting = "Hello."
 [[bots.agents]]
 name = "Desk"
 """
+
+REMOTE = """
+[models.remote]
+provider = "openai"
+base_url = "{base_url}"
+model = "before"
+
+[tools.get_outstanding_balance]
+kind = "python"
+function = "gateway.demo:get_outstanding_balance"
+
+[[bots]]
+slug = "support"
+model = "remote"
+
+[[bots.agents]]
+name = "Desk"
+tools = ["get_outstanding_balance"]
+"""
+
+TOOL = """
+[tools.lookup]
+kind = "python"
+function = "lookup:find"
+
+[[bots]]"""
 
 
 class Caller:
@@ -102,10 +125,120 @@ async def test_the_next_turn_answers_as_the_file_says_now(tmp_path: Path) -> Non
     async with calling(tmp_path) as caller:
         before = await caller.answer("hello")
 
-        line = await caller.reload(
-            ("The old answer.", "The new answer."), outcome="configuration_reloaded"
-        )
+        line = await caller.reload(("The old", "The new"), outcome="configuration_reloaded")
 
         assert line["changes"] == ["models.demo changed"]
         assert (before, await caller.answer("hello")) == ("The old answer.", "The new answer.")
         assert await caller.gateway.stop() == 0
+
+
+async def test_a_running_turn_finishes_with_the_model_it_began_with(tmp_path: Path) -> None:
+    balance = ToolCall("get_outstanding_balance", {})
+    async with OpenAIServer(models=("before", "after")) as model:
+        config = REMOTE.format(base_url=model.base_url)
+        async with calling(tmp_path, config) as caller:
+            model.enqueue(Reply(tool_calls=(balance,), delay_s=1.5), "As it began.", "Anew.")
+            running = asyncio.create_task(caller.answer("what do I owe?"))
+            await model.wait_for_calls(1)
+
+            await caller.reload(('"before"', '"after"'), outcome="configuration_reloaded")
+            is_running_on = not running.done()
+            answers = [await running, await caller.answer("and now?")]
+
+    assert is_running_on
+    assert answers == ["As it began.", "Anew."]
+    assert [call.model for call in model.calls] == ["before", "before", "after"]
+
+
+async def test_a_changed_bot_gets_the_next_version(tmp_path: Path) -> None:
+    async with calling(tmp_path) as caller:
+        before = await caller.bot()
+
+        await caller.reload(("Hello.", "Good day."), outcome="configuration_reloaded")
+        after = await caller.bot()
+
+    assert (before["version"], after["version"]) == (1, 2)
+    assert (before["greeting"], after["greeting"]) == ("Hello.", "Good day.")
+
+
+async def test_a_broken_file_changes_nothing_and_every_problem_is_logged(tmp_path: Path) -> None:
+    async with calling(tmp_path) as caller:
+        line = await caller.reload(
+            ("The old", "The new"),
+            ("greeting", "greting"),
+            ('"scripted"', '"scriptde"'),
+            outcome="reload_refused",
+        )
+
+        places = [problem.split(": ")[1] for problem in line["problems"]]
+        assert places == ["models.demo.provider", "bots.greting"]
+        assert await caller.answer("hello") == "The old answer."
+        assert (await caller.bot())["version"] == 1
+
+
+async def test_a_module_that_breaks_on_import_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lookup.py").write_text("1 / 0")
+    async with calling(tmp_path) as caller:
+        line = await caller.reload(("\n[[bots]]", TOOL), outcome="reload_broke")
+
+        assert "ZeroDivisionError" in line["exception"]
+        assert await caller.answer("hello") == "The old answer."
+
+
+async def test_a_mended_file_is_taken_after_a_broken_one(tmp_path: Path) -> None:
+    async with calling(tmp_path) as caller:
+        await caller.reload(("greeting", "greting"), outcome="reload_refused")
+
+        line = await caller.reload(
+            ('greting = "Hello."', 'greeting = "Hi."'), outcome="configuration_reloaded"
+        )
+
+    assert line["changes"] == ["bots.support changed"]
+
+
+async def test_what_waits_for_a_restart_is_named(tmp_path: Path) -> None:
+    async with calling(tmp_path) as caller:
+        line = await caller.reload(
+            ("[log]", "[surfaces]\ntalk = false\n\n[log]"), outcome="restart_needed"
+        )
+
+        assert line["waiting"] == ["surfaces.talk changed"]
+        assert await caller.answer("hello") == "The old answer."
+
+
+async def test_the_level_of_the_log_changes_while_it_runs(tmp_path: Path) -> None:
+    async with calling(tmp_path) as caller:
+        await caller.answer("hello")
+        before = caller.lines("inbound_accepted")
+
+        await caller.reload(('"info"', '"debug"'), outcome="configuration_reloaded")
+        await caller.answer("hello")
+
+        assert before == []
+        assert len(caller.lines("inbound_accepted")) == 1
+
+
+async def test_a_terminal_that_goes_away_stops_the_gateway(tmp_path: Path) -> None:
+    gateway = GatewayProcess(tmp_path, config=CONFIG)
+    ours, theirs = os.openpty()
+    with gateway.log_path.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *("setsid", "--ctty", sys.executable, "-m", "gateway", "serve"),
+            *("--config", str(gateway.config_path)),
+            stdin=theirs,
+            stdout=log,
+            stderr=log,
+        )
+    os.close(theirs)
+    try:
+        await until(lambda: "gateway_ready" in gateway.log)
+
+        os.close(ours)
+
+        async with asyncio.timeout(WITHIN_S):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert "gateway_stopped" in gateway.log
