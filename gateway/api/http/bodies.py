@@ -20,6 +20,7 @@ from gateway.api.http.errors import WrongMedia
 from gateway.errors import BadRequest, FieldError, TooLarge, Unprocessable
 
 MAX_DEPTH = 32
+BODY_TIMEOUT_S = 25.0
 MAX_FIELD_ERRORS = 20
 
 _MAX_INTEGER_LETTERS = 20
@@ -31,7 +32,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Document = Mapping[str, object]
 
 
-async def read_body(request: web.Request, *, max_bytes: int, timeout_s: float) -> bytes:
+async def read_body(
+    request: web.Request, *, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S
+) -> bytes:
     """The whole body; raises TooLarge, and BadRequest when it comes too slowly or breaks off."""
     declared = request.content_length
     if declared is not None and declared > max_bytes:

@@ -25,7 +25,7 @@ class ApiSettings:
     limits: CallerLimits = field(default_factory=CallerLimits)
     ping_s: float = 15
     stall_s: float = 20
-    body_timeout_s: float = 25
+    body_timeout_s: float = 25.0
     turn_wait_s: float = 310
 
     def trusts(self, address: str) -> bool:
