@@ -12,7 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from gateway.testing import OpenAIServer, Reply, ToolCall
+from gateway.flow.gate import REFUSED
+from gateway.testing import OpenAIServer, Reply, TelegramServer, ToolCall
 from gateway.testing.process import GatewayProcess
 
 WITHIN_S = 20
@@ -54,6 +55,18 @@ model = "remote"
 name = "Desk"
 tools = ["get_outstanding_balance"]
 """
+
+CHANNEL = """
+[[channels]]
+name = "tg"
+kind = "telegram"
+bot = "support"
+token = "{token}"
+api_url = "{api_url}"
+access = "allow"
+allow = ["6"]
+"""
+OTHER_TOKEN = "654321:" + "B" * 35
 
 TOOL = """
 [tools.lookup]
@@ -204,6 +217,23 @@ async def test_what_waits_for_a_restart_is_named(tmp_path: Path) -> None:
 
         assert line["waiting"] == ["surfaces.talk changed"]
         assert await caller.answer("hello") == "The old answer."
+
+
+async def test_a_running_channel_follows_the_file_but_for_its_own_keys(tmp_path: Path) -> None:
+    async with TelegramServer() as telegram:
+        channel = CHANNEL.format(token=telegram.token, api_url=telegram.api_url)
+        async with calling(tmp_path, CONFIG + channel) as caller:
+            telegram.post_text(7, 7, "hello")
+            await telegram.wait_for_sent(1, chat=7, timeout_s=WITHIN_S)
+
+            line = await caller.reload(
+                ('["6"]', '["7"]'), (telegram.token, OTHER_TOKEN), outcome="restart_needed"
+            )
+            telegram.post_text(7, 7, "hello again")
+            sent = await telegram.wait_for_sent(2, chat=7, timeout_s=WITHIN_S)
+
+    assert line["waiting"] == ["channels.tg.token changed"]
+    assert [message.text for message in sent] == [REFUSED, "The old answer."]
 
 
 async def test_the_level_of_the_log_changes_while_it_runs(tmp_path: Path) -> None:
