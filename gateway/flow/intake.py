@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import structlog
 
@@ -184,6 +185,7 @@ class Intake:
                 return KeepUnreadable(
                     project_id=project, event=event, raw=inbound.raw, reason=inbound.reason
                 )
+        assert_never(inbound)
 
     async def _turn(
         self, inbound: InboundMessage | ActionPressed, binding: ChannelBinding

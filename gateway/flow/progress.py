@@ -83,7 +83,7 @@ class Progress:
                 )
             case TurnFailed() as end:
                 return self.failed(end.error, usage=end.usage)
-            case None:
+            case _:
                 return self.failed(TurnError("internal", "The turn ended without a result."))
 
     def failed(self, error: TurnError, *, usage: Usage | None = None) -> TurnOutcome:

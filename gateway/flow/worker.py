@@ -203,12 +203,9 @@ class Worker:
         """Wait until nothing runs and nothing is being claimed; False when the time is over."""
         self._idle.clear()
         self._note_idle()
-        try:
-            async with asyncio.timeout(within_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        waiting = asyncio.create_task(self._idle.wait())
+        await asyncio.wait((waiting,), timeout=within_s)
+        return not waiting.cancel()
 
     def _note_idle(self) -> None:
         if not self._running and not self._reserved:
@@ -299,7 +296,7 @@ class Worker:
                 return None
             case "given_back":
                 return thought or _given_back(running)
-            case None:
+            case _:
                 return thought or await attempt.broken()
 
     async def _commit(self, claimed: ClaimedTurn, outcome: TurnOutcome) -> Committed | None:

@@ -122,6 +122,7 @@ class FakeChannel(Channel):
         self.live_log: list[str] = []
         self.live_error: Exception | None = None
         self.render_error: Exception | None = None
+        self.on_render: Callable[[], object] | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -203,6 +204,8 @@ class FakeChannel(Channel):
 
     def render(self, message: OutboundMessage) -> list[Json]:
         """One part for each piece between two `PART_BREAK`s."""
+        if self.on_render is not None:
+            self.on_render()
         if self.render_error is not None:
             raise self.render_error
         return [{"text": piece} for piece in message.text.split(PART_BREAK)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.conversation import ToolCall
+from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import TurnOptions
 from gateway.errors import StoreError
 from gateway.flow.janitor import free_bytes
@@ -66,8 +67,8 @@ async def test_one_of_several_processes_leaves_the_living_alone(data: Path) -> N
         living = Instance(
             id="ins_dead", host="h", version="1", started_at=now, heartbeat_at=now, snapshot={}
         )
-        await home.intake.accept([queued("hi")])
-        await home.store.claim(DEAD)
+        await home.store.accept([queued("hi")], limits=QueueLimits())
+        assert len(await home.store.claim(DEAD)) == 1
         await home.store.beat(living)
         await home.janitor.recover()
         assert await home.store.claim(replace(DEAD, owner=home.owner)) == []

@@ -161,6 +161,13 @@ def test_a_message_whose_end_was_not_kept_starts_over() -> None:
     ]
 
 
+def test_a_kept_message_that_was_never_committed_is_left_out() -> None:
+    lost = message(SECOND, "Lost.")
+    over = turn(HELLO)
+
+    assert told(over, rows(*WHOLE, MessageCompleted(lost))) == [*WHOLE, TurnEnded(over)]
+
+
 def test_a_message_without_text_is_only_completed() -> None:
     calls = message(FIRST, "", tool_calls=(ToolCall("c1", "lookup", "{}"),))
     over = turn(calls)

@@ -90,3 +90,40 @@ async def test_a_stop_sends_only_listeners_of_idle_turns_to_the_store() -> None:
     assert live.find(running.turn_id) is running
     assert await queued.ended(timeout_s=0.01) is None
     assert live.find(queued.turn_id) is None
+
+
+async def test_the_first_end_of_a_turn_stands() -> None:
+    broadcast = Live().open(new_turn_id())
+
+    broadcast.end(None)
+    broadcast.end(None)
+
+    assert broadcast.is_over
+    assert await collect(broadcast) == []
+
+
+async def test_a_listener_that_hears_nothing_for_too_long_stops() -> None:
+    broadcast = Live().open(new_turn_id())
+    broadcast.begin(1)
+
+    async with asyncio.timeout(5):
+        heard = [one.event async for one in broadcast.stream(after=0, quiet_s=0.01)]
+
+    assert heard == [TurnBegan(1)]
+    assert not broadcast.is_over
+
+
+async def test_a_listener_that_went_away_does_not_disturb_the_others() -> None:
+    live = Live()
+    broadcast = live.open(new_turn_id())
+    gone = asyncio.create_task(collect(broadcast))
+    listener = asyncio.create_task(collect(broadcast))
+    await asyncio.sleep(0)
+
+    gone.cancel()
+    await asyncio.wait((gone,))
+    broadcast.begin(1)
+    live.end(broadcast.turn_id, None)
+
+    assert [numbered.event for numbered in await listener] == [TurnBegan(1)]
+    assert live.waiting == 0

@@ -15,7 +15,7 @@ from gateway.domain.ids import DeliveryId, ProjectId, SessionId, TurnId
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope
 from gateway.flow import outbox as outbox_module
 from gateway.flow.outbox import ACCOUNT_REFUSED_PAUSE_S, MIN_THROTTLE_S, later, refused, unknown
-from gateway.testing.channels import HeldSend
+from gateway.testing.channels import FakeChannel, HeldSend
 from tests.flow.house import CHAT, House, house
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -362,6 +362,24 @@ async def test_a_drain_waits_for_what_is_on_its_way_and_no_longer(
         await home.channel.wait_for_sent(1)
 
     assert any(entry["event"] == "drain_left_deliveries" for entry in logs)
+
+
+async def test_a_drain_goes_round_again_when_what_it_began_has_ended(data: Path) -> None:
+    async with house(data, "a", "b") as home:
+        channels: Any = home.catalogue.channels
+        channels["other"] = replace(home.binding, channel=FakeChannel("other"))
+        home.connected.add("other")
+        async with home.at_work(home.worker.run):
+            await home.say("hi")
+            await settle(home, "pending")
+        held = asyncio.Event()
+        home.flaky.after["begin_sends"] = lambda: home.flaky.holds.update(begin_sends=held)
+        draining = asyncio.create_task(home.outbox.drain(within_s=5))
+        await settle(home, "sent")
+        held.set()
+        await draining
+
+    assert home.channel.texts == ["a"]
 
 
 async def test_a_drain_without_time_begins_nothing(data: Path) -> None:

@@ -326,6 +326,52 @@ async def test_a_turn_whose_answer_is_being_stored_is_not_stopped_any_more(data:
     assert home.channel.texts == ["re hi"]
 
 
+async def test_a_turn_that_has_just_got_its_answer_is_not_stopped_any_more(data: Path) -> None:
+    thinker = Thinker(is_held=True)
+    async with house(data, think=thinker, capabilities=PREVIEW) as home, home.at_work():
+        await home.say("hi")
+        await home.until(lambda: thinker.at_once)
+        [turn] = await home.turns()
+        loop = asyncio.get_running_loop()
+        home.channel.on_render = lambda: loop.call_soon(home.worker.cancel_turn, turn.id)
+        thinker.release.set()
+        await home.channel.wait_for_sent(1)
+
+    assert home.channel.texts == ["re hi"]
+
+
+async def test_stopping_one_turn_leaves_the_others(data: Path) -> None:
+    thinker = Thinker(is_held=True)
+    async with house(data, think=thinker) as home, home.at_work():
+        await home.say("one", chat="1")
+        await home.say("two", chat="2")
+        await home.say("three", chat="3")
+        await home.until(lambda: thinker.at_once == 3)
+        turns = await home.turns()
+        home.worker.cancel_turn(turns[0].id)
+        home.worker.cancel_session(turns[1].session_id)
+        await home.until(lambda: thinker.at_once == 1)
+        thinker.release.set()
+        states = [turn.state for turn in await home.settled()]
+
+    assert states == ["cancelled", "cancelled", "done"]
+
+
+async def test_one_can_wait_until_everything_at_work_has_ended(data: Path) -> None:
+    thinker = Thinker(is_held=True)
+    async with house(data, think=thinker) as home, home.at_work():
+        await home.worker.settled()
+        await home.say("one")
+        await home.until(lambda: thinker.at_once)
+        settling = asyncio.create_task(home.worker.settled())
+        await asyncio.sleep(0)
+        assert not settling.done()
+        thinker.release.set()
+        await settling
+
+        assert home.worker.running == 0
+
+
 async def test_whoever_lost_the_lease_commits_nothing(data: Path) -> None:
     held, quick = Thinker(is_held=True), Thinker()
     async with AsyncExitStack() as stack:
