@@ -81,10 +81,12 @@ async def working(config: Config, *, registry: Registry) -> AsyncIterator[Parts]
         build(config, store, registry=registry, runs_turns=True) as parts,
         _at_work(parts, with_channels=False),
     ):
-        yield parts
-        parts.services.chat.begin_drain()
-        await parts.flow.worker.drain(within_s=config.policy().drain_s)
-        await parts.janitor.leave()
+        try:
+            yield parts
+            parts.services.chat.begin_drain()
+            await parts.flow.worker.drain(within_s=config.policy().drain_s)
+        finally:
+            await parts.janitor.leave()
 
 
 class _Signals:

@@ -85,6 +85,12 @@ def test_what_cannot_be_talked_to_is_one_line(
     assert told in result.err
 
 
+def test_a_chat_that_could_not_begin_leaves_no_process_behind(command: CommandLine) -> None:
+    command("chat", "--session", "ses_01k00000000000000000000000", stdin="Hello\n")
+
+    assert command("status", "--json").json["instances"] == []
+
+
 def test_a_configuration_without_bots_says_what_is_missing(command: CommandLine) -> None:
     command.configure("")
 
