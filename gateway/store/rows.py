@@ -286,7 +286,7 @@ def to_delivery(row: Row) -> Delivery:
 
 
 def to_identity(row: Row) -> Identity:
-    """An `identity_row` as an identity."""
+    """A row of an identity, the columns in the order of its fields."""
     return Identity(
         id=row[0],
         project_id=row[1],
@@ -301,7 +301,7 @@ def to_identity(row: Row) -> Identity:
 
 
 def to_participant(row: Row, identities: Sequence[Row]) -> Participant:
-    """A `participant_row` with its `identity_row`s as a participant."""
+    """A `participant_row` and the rows of its identities as a participant."""
     return Participant(
         id=row[0],
         project_id=row[1],

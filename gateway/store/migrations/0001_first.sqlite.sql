@@ -276,6 +276,7 @@ CREATE TABLE outbox (
 
 CREATE UNIQUE INDEX outbox_by_id ON outbox (delivery_id);
 CREATE INDEX outbox_lane ON outbox (address_id, out_no) WHERE settled_at IS NULL;
+CREATE INDEX outbox_held ON outbox (address_id) WHERE state = 'held';
 CREATE INDEX outbox_due ON outbox (channel, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX outbox_doubtful ON outbox (next_at) WHERE state = 'ambiguous';
 CREATE INDEX outbox_sending ON outbox (owner) WHERE owner IS NOT NULL;
@@ -408,11 +409,6 @@ SELECT o.delivery_id, o.project_id, o.session_id, o.turn_id, o.part_no, o.out_no
        o.provider_id, o.receipt, o.error, o.is_command_answer, o.next_at, o.sent_started_at,
        o.created_at, o.address_id, o.owner, o.channel, o.settled_at, a.blocked_until, o.message_id
   FROM outbox AS o JOIN address AS a ON a.address_id = o.address_id;
-
-CREATE VIEW identity_row AS
-SELECT identity_id, project_id, participant_id, platform, external_id, name, blocked, opted_out,
-       created_at
-  FROM identity;
 
 CREATE VIEW participant_row AS
 SELECT participant_id, project_id, name, metadata, created_at, updated_at

@@ -30,7 +30,7 @@ SELECT (SELECT queued FROM project WHERE project_id = ''),
        (SELECT queued FROM project WHERE project_id = ?)
 """
 _NEWEST_QUEUED = """
-SELECT turn_id, ready_at, group_id, attempts, created_at FROM turn
+SELECT turn_id, ready_at, group_id, attempts, created_at FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
    AND kind = 'message'
  ORDER BY seq DESC
@@ -40,11 +40,12 @@ UPDATE turn SET last_message = ?, first_message = coalesce(first_message, ?), re
  WHERE project_id = ? AND turn_id = ?
 """
 _CANCEL_TURNS = """
-UPDATE turn SET state = 'cancelled', finished_at = ?, waiting_at = NULL, cancel_requested = 1
+UPDATE turn INDEXED BY turn_unfinished
+   SET state = 'cancelled', finished_at = ?, waiting_at = NULL, cancel_requested = 1
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state IN ('queued', 'waiting')
 """
 _CANCEL_RUNNING = """
-UPDATE turn SET cancel_requested = 1
+UPDATE turn INDEXED BY turn_unfinished SET cancel_requested = 1
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
 """
 _TELL_BUSY = "UPDATE address SET busy_told_at = ? WHERE address_id = ?"

@@ -21,16 +21,19 @@ from gateway.store.sqlite.sessions import Sheet, load_sheet, next_turn, refresh_
 from gateway.store.sqlite.transcript import load_window
 
 _READY = """
-SELECT project_id, session_id FROM session
+SELECT project_id, session_id FROM session INDEXED BY session_ready
  WHERE ready_at <= ? AND project_id NOT IN (SELECT value FROM json_each(?))
  ORDER BY ready_at LIMIT ?
 """
-_SOMEBODY_WAITS = "SELECT 1 FROM session WHERE ready_at <= ? AND owner IS NULL LIMIT 1"
+_SOMEBODY_WAITS = """
+SELECT 1 FROM session INDEXED BY session_ready WHERE ready_at <= ? AND owner IS NULL LIMIT 1
+"""
 _RUNNING_HERE = """
-SELECT project_id, count(*) FROM session WHERE ready_at > ? AND owner = ? GROUP BY project_id
+SELECT project_id, count(*) FROM session INDEXED BY session_ready
+ WHERE ready_at > ? AND owner = ? GROUP BY project_id
 """
 _RUNNING_TURN = """
-SELECT turn_id, cancel_requested FROM turn
+SELECT turn_id, cancel_requested FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
 """
 _CANCEL = """

@@ -20,10 +20,13 @@ from gateway.store.rows import (
     to_time,
     to_time_or_none,
 )
-from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.area import Area, Clock
 from gateway.store.sqlite.dedupe import check_fingerprint
-from gateway.store.sqlite.sweeping import sweep
+from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.recent import Recent
+from gateway.store.sqlite.sweeping import Sweeper
 from gateway.store.sqlite.verifying import verify
+from gateway.store.sqlite.writer import Writer
 
 _BEAT = """
 INSERT INTO instance (instance_id, host, version, started_at, heartbeat_at, snapshot)
@@ -78,7 +81,10 @@ _DATA_VERSION = "PRAGMA data_version"
 class SqliteCoordination(Area):
     """Coordination, in one SQLite file."""
 
-    _data_version: int | None = None
+    def __init__(self, writer: Writer, readers: Readers, recent: Recent, clock: Clock) -> None:
+        super().__init__(writer, readers, recent, clock)
+        self._data_version: int | None = None
+        self._sweeper = Sweeper()
 
     async def beat(self, instance: Instance) -> None:
         """Write an instance's heartbeat and snapshot."""
@@ -167,7 +173,7 @@ class SqliteCoordination(Area):
 
         def operation(db: sqlite3.Connection) -> Mapping[str, int]:
             self._recent.forget()
-            return sweep(db, retention, from_time(now))
+            return self._sweeper.sweep(db, retention, from_time(now))
 
         return await self._writer.run(operation)
 

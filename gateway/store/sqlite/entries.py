@@ -33,7 +33,8 @@ SELECT address_id, session_id, next_out_no FROM address
 _FIND_MESSAGE = """
 SELECT m.session_id, m.seq, m.message_id, m.turn_id
   FROM session AS s
-  JOIN message AS m ON m.project_id = s.project_id AND m.session_id = s.session_id
+  JOIN message AS m INDEXED BY message_by_ref
+    ON m.project_id = s.project_id AND m.session_id = s.session_id
    AND m.message_ref = ? AND m.role = 'user'
  WHERE s.address_id = ?
  ORDER BY m.created_at DESC LIMIT 1
@@ -43,24 +44,30 @@ UPDATE message SET text = ?, parts = ? WHERE project_id = ? AND session_id = ? A
 """
 _REKEY = "UPDATE address SET channel = ?, chat = ?, thread = ? WHERE address_id = ?"
 _MOVE_SESSIONS = "UPDATE session SET address_id = ? WHERE address_id = ?"
-_SETTLED_AND_WAITING = "SELECT delivery_id FROM outbox WHERE address_id = ? ORDER BY out_no"
 _MOVE_DELIVERIES = """
-UPDATE outbox SET address_id = ?, out_no = out_no + ?, channel = ? WHERE address_id = ?
+UPDATE outbox INDEXED BY outbox_lane SET address_id = ?, out_no = out_no + ?, channel = ?
+ WHERE address_id = ? AND settled_at IS NULL
 """
 _MAKE_ROOM = """
 UPDATE address SET next_out_no = next_out_no + ?, session_id = coalesce(session_id, ?)
  WHERE address_id = ?
 """
 _WAIT_BEHIND = """
-UPDATE outbox SET next_at = NULL
+UPDATE outbox INDEXED BY outbox_lane SET next_at = NULL
  WHERE address_id = ? AND settled_at IS NULL AND is_command_answer = 0 AND state = 'pending'
 """
-_DROP_ADDRESS = "DELETE FROM address WHERE address_id = ?"
+_MOVE_HELD = """
+UPDATE outbox INDEXED BY outbox_held SET address_id = ?, out_no = out_no + ?, channel = ?
+ WHERE address_id = ? AND state = 'held'
+"""
+_LEAVE = "UPDATE address SET session_id = NULL WHERE address_id = ?"
 _SET_REACHABLE = "UPDATE address SET is_reachable = ? WHERE address_id = ?"
 _BY_ID = "SELECT * FROM delivery_row WHERE project_id = ? AND delivery_id = ?"
 _BY_PROVIDER_ID = """
-SELECT * FROM delivery_row WHERE project_id = ? AND account = ? AND provider_id = ?
- ORDER BY created_at DESC LIMIT 1
+SELECT d.* FROM outbox AS o INDEXED BY outbox_by_provider_id
+  JOIN delivery_row AS d ON d.delivery_id = o.delivery_id
+ WHERE o.project_id = ? AND o.provider_id = ? AND d.account = ?
+ ORDER BY o.created_at DESC LIMIT 1
 """
 _SET_RECEIPT = """
 UPDATE outbox
@@ -89,7 +96,7 @@ def edit_message(db: sqlite3.Connection, edit: EditMessage, recent: Recent) -> A
 
 
 def move_address(db: sqlite3.Connection, move: MoveAddress, now: int) -> None:
-    """Re-key an address; one that stands under the new key already takes everything over."""
+    """Re-key an address; one that stands under the new key already takes over what is not over."""
     old, new = _key(move, move.old.channel, move.old.chat, move.old.thread), move.new
     found = db.execute(_FIND_ADDRESS, old).fetchone()
     if found is None:
@@ -97,15 +104,16 @@ def move_address(db: sqlite3.Connection, move: MoveAddress, now: int) -> None:
     old_id, session_id, next_out_no = found
     target = db.execute(_FIND_ADDRESS, _key(move, new.channel, new.chat, new.thread)).fetchone()
     if target is None:
-        place = (new.channel, clean(new.chat), clean(new.thread or ""), old_id)
-        db.execute(_REKEY, place)
+        db.execute(_REKEY, (new.channel, clean(new.chat), clean(new.thread or ""), old_id))
         return
     # The old chat's parts are older: they keep their order and go behind what waits already.
-    db.execute(_MOVE_DELIVERIES, (target[0], target[2] - 1, new.channel, old_id))
+    place = (target[0], target[2] - 1, new.channel, old_id)
+    db.execute(_MOVE_DELIVERIES, place)
+    db.execute(_MOVE_HELD, place)
     db.execute(_MAKE_ROOM, (next_out_no - 1, session_id, target[0]))
     db.execute(_WAIT_BEHIND, (target[0],))
     db.execute(_MOVE_SESSIONS, (target[0], old_id))
-    db.execute(_DROP_ADDRESS, (old_id,))
+    db.execute(_LEAVE, (old_id,))
     promote_lane(db, target[0], now)
 
 
@@ -146,7 +154,7 @@ def _find_delivery(db: sqlite3.Connection, report: ReportDelivery) -> Row | None
     if report.delivery_id is not None:
         row = db.execute(_BY_ID, (report.project_id, report.delivery_id)).fetchone()
     if row is None and report.provider_id is not None:
-        key = (report.project_id, report.account, report.provider_id)
+        key = (report.project_id, report.provider_id, report.account)
         row = db.execute(_BY_PROVIDER_ID, key).fetchone()
     return row
 

@@ -46,7 +46,7 @@ VALUES (?, ?, ?, ?, ?, ?)
                               output_tokens = output_tokens + excluded.output_tokens
 """
 _QUEUED_MESSAGE = """
-SELECT 1 FROM turn
+SELECT 1 FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
    AND kind = 'message' LIMIT 1
 """

@@ -53,11 +53,12 @@ SELECT delivery_id, state, next_at FROM outbox
 """
 _SET_NEXT_AT = "UPDATE outbox SET next_at = ? WHERE delivery_id = ?"
 _CANCEL_LANE = """
-UPDATE outbox SET state = 'cancelled', error = ?, next_at = NULL, settled_at = ?
+UPDATE outbox INDEXED BY outbox_lane
+   SET state = 'cancelled', error = ?, next_at = NULL, settled_at = ?
  WHERE address_id = ? AND settled_at IS NULL AND state = 'pending'
 """
 _CANCEL_HELD = """
-UPDATE outbox SET state = 'cancelled', error = ?, settled_at = ?
+UPDATE outbox INDEXED BY outbox_held SET state = 'cancelled', error = ?, settled_at = ?
  WHERE address_id = ? AND state = 'held'
 """
 

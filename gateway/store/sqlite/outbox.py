@@ -44,7 +44,8 @@ INSERT INTO account_block (channel, account, blocked_until) VALUES (?, ?, ?)
 _HOLD_ACCOUNT = """
 UPDATE outbox SET next_at = ?
  WHERE channel = ? AND next_at < ? AND state = 'pending'
-   AND address_id IN (SELECT address_id FROM address WHERE channel = ? AND account = ?)
+   AND EXISTS (SELECT 1 FROM address AS a
+                WHERE a.address_id = outbox.address_id AND a.account = ?)
 """
 _SET_UNREACHABLE = "UPDATE address SET is_reachable = 0 WHERE address_id = ?"
 _DOUBT = """
@@ -55,13 +56,18 @@ _AMBIGUOUS = """
 SELECT * FROM delivery_row WHERE state = 'ambiguous' AND next_at <= ? ORDER BY next_at LIMIT ?
 """
 _NEXT_DUE = "SELECT min(next_at) FROM outbox WHERE next_at IS NOT NULL"
-_LIST = """
-SELECT * FROM delivery_row
- WHERE (?1 IS NULL OR project_id = ?1) AND (?2 IS NULL OR session_id = ?2)
-   AND (?3 IS NULL OR turn_id = ?3)
-   AND (?4 = '[]' OR state IN (SELECT value FROM json_each(?4)))
- ORDER BY created_at, turn_id, part_no LIMIT ?5
-"""
+# A list of deliveries: the conditions that were asked for, then the order.
+_LIST = "SELECT * FROM delivery_row AS d WHERE true"
+_CONDITIONS = {
+    "project_id": "AND d.project_id = ?1",
+    "session_id": "AND d.session_id = ?2",
+    "turn_id": "AND d.turn_id = ?3",
+    "states": "AND d.state IN (SELECT value FROM json_each(?4))",
+}
+_GIVEN_UP = frozenset({"held", "dead", "expired"})
+_IS_GIVEN_UP = "AND d.state IN ('held', 'dead', 'expired')"
+_IS_UNSETTLED = "AND d.settled_at IS NULL"
+_IN_ORDER = "ORDER BY d.created_at, d.turn_id, d.part_no LIMIT ?5"
 _REPLAY = """
 UPDATE outbox
    SET state = 'pending', settled_at = NULL, next_at = NULL, error = NULL, attempts = 0,
@@ -133,9 +139,16 @@ class SqliteOutbox(Area):
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
         """Deliveries for people to look at, oldest first."""
+        asked = [sql for name, sql in _CONDITIONS.items() if getattr(which, name)]
+        # Said in the words of the indexes that hold only such rows.
+        if which.states and which.states <= _GIVEN_UP:
+            asked.append(_IS_GIVEN_UP)
+        if which.states and which.states <= UNSETTLED:
+            asked.append(_IS_UNSETTLED)
         states = json.dumps(sorted(which.states))
         parameters = (which.project_id, which.session_id, which.turn_id, states, which.limit)
-        return [to_delivery(row) for row in await self._readers.all(_LIST, parameters)]
+        rows = await self._readers.all(" ".join((_LIST, *asked, _IN_ORDER)), parameters)
+        return [to_delivery(row) for row in rows]
 
     async def replay(
         self, project_id: ProjectId, delivery_id: DeliveryId, *, to: Literal["pending", "cancelled"]
@@ -203,7 +216,7 @@ def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> 
     channel, account, address_id = row[23], row[6], row[21]
     if result.scope == "account":
         db.execute(_BLOCK_ACCOUNT, (channel, account, until))
-        db.execute(_HOLD_ACCOUNT, (until, channel, until, channel, account))
+        db.execute(_HOLD_ACCOUNT, (until, channel, until, account))
     else:
         db.execute(_BLOCK_ADDRESS, (until, address_id))
 

@@ -17,7 +17,10 @@ from gateway.store.sqlite.placement import find_or_make_identity, require_partic
 
 _ONE = "SELECT * FROM participant_row WHERE project_id = ? AND participant_id = ?"
 _IDENTITIES = """
-SELECT * FROM identity_row WHERE project_id = ? AND participant_id = ?
+SELECT identity_id, project_id, participant_id, platform, external_id, name, blocked, opted_out,
+       created_at
+  FROM identity INDEXED BY identity_by_participant
+ WHERE project_id = ? AND participant_id = ?
  ORDER BY created_at, platform, external_id
 """
 _NEWEST = """

@@ -25,7 +25,7 @@ _APPLIED = "SELECT number, checksum FROM schema_migration"
 _RECORD = "INSERT INTO schema_migration (number, name, checksum) VALUES (?, ?, ?)"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 
-_WHOLE_CHECK_BYTES = 64 * 1024 * 1024
+_WHOLE_CHECK_BYTES = 256 * 1024 * 1024
 """Up to this size the whole file is looked through at every start."""
 _LARGE_TABLES = frozenset(
     {"message", "turn", "turn_event", "inbox", "outbox", "tool_call", "idempotency", "session"}
@@ -65,7 +65,7 @@ def migrate(connection: sqlite3.Connection) -> list[int]:
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Look through the file; raises StoreError (`store_corrupt`) naming what was found.
 
-    Above 64 MiB only the small tables are looked through, so that a start stays quick; the rest
+    Above 256 MiB only the small tables are looked through, so that a start stays quick; the rest
     of a large file is checked when it is backed up.
     """
     is_small = path.stat().st_size <= _WHOLE_CHECK_BYTES

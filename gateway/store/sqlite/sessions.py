@@ -31,12 +31,12 @@ INSERT INTO project (project_id, queued) VALUES (?, ?)
     ON CONFLICT DO UPDATE SET queued = queued + excluded.queued
 """
 _QUEUED = """
-SELECT turn_id, seq, attempts, ready_at, source_order FROM turn
+SELECT turn_id, seq, attempts, ready_at, source_order FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
  ORDER BY seq
 """
 _WAITING = """
-SELECT turn_id, tool_calls FROM turn
+SELECT turn_id, tool_calls FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'waiting'
 """
 _RESUME = """

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gateway.domain.policy import Retention
 from gateway.store.sqlite.erasing import erase_session
 
 _ROWS = 500
-_SESSIONS = 20
+_SESSIONS = 500
+_SESSIONS_REMOVED = 20
 _HOUR = 3_600 * 1_000_000
 _DAY = 24 * _HOUR
 _INSTANCE_KEPT = _DAY
@@ -36,34 +38,46 @@ DELETE FROM idempotency WHERE idempotency_id IN
     WHERE created_at < ?)
 """
 _OLD_INSTANCES = "DELETE FROM instance WHERE heartbeat_at < ?"
-_OLD_SESSIONS = """
-SELECT project_id, session_id FROM session
- WHERE pending = 0 AND updated_at < ?1 AND created_at < ?1
- LIMIT ?2
+_NEXT_SESSIONS = """
+SELECT project_id, session_id, pending = 0 AND updated_at < ? FROM session
+ WHERE (project_id, session_id) > (?, ?) ORDER BY project_id, session_id LIMIT ?
 """
 
 
-def sweep(db: sqlite3.Connection, retention: Retention, now: int) -> Mapping[str, int]:
-    """Remove up to a few hundred rows of each table; how many went, by table."""
-    removed = {
-        "turn_event": _remove(db, _OLD_EVENTS, now, retention.turn_events_h * _HOUR),
-        "inbox": _remove(db, _OLD_INBOX, now, retention.inbox_days * _DAY),
-        "idempotency": _remove(db, _OLD_KEYS, now, retention.idempotency_h * _HOUR),
-        "instance": db.execute(_OLD_INSTANCES, (now - _INSTANCE_KEPT,)).rowcount,
-        "session": _remove_sessions(db, now, retention.messages_days * _DAY),
-    }
-    return {table: count for table, count in removed.items() if count}
+@dataclass(slots=True)
+class Sweeper:
+    """Sweeps again and again; `place` is the session it looked at last, to go on from there."""
+
+    place: tuple[str, str] = ("", "")
+
+    def sweep(self, db: sqlite3.Connection, retention: Retention, now: int) -> Mapping[str, int]:
+        """Remove up to a few hundred rows of each table; how many went, by table."""
+        removed = {
+            "turn_event": _remove(db, _OLD_EVENTS, now, retention.turn_events_h * _HOUR),
+            "inbox": _remove(db, _OLD_INBOX, now, retention.inbox_days * _DAY),
+            "idempotency": _remove(db, _OLD_KEYS, now, retention.idempotency_h * _HOUR),
+            "instance": db.execute(_OLD_INSTANCES, (now - _INSTANCE_KEPT,)).rowcount,
+            "session": self._remove_sessions(db, now, retention.messages_days * _DAY),
+        }
+        return {table: count for table, count in removed.items() if count}
+
+    def _remove_sessions(self, db: sqlite3.Connection, now: int, kept: float) -> int:
+        """Look at the next sessions, remove those in which nothing has happened for so long."""
+        if kept <= 0:
+            return 0
+        rows = db.execute(_NEXT_SESSIONS, (now - int(kept), *self.place, _SESSIONS)).fetchall()
+        old = [(project_id, session_id) for project_id, session_id, is_old in rows if is_old]
+        gone = old[:_SESSIONS_REMOVED]
+        for project_id, session_id in gone:
+            erase_session(db, project_id, session_id, now)
+        if len(gone) < len(old):
+            self.place = gone[-1]
+        else:
+            self.place = rows[-1][:2] if len(rows) == _SESSIONS else ("", "")
+        return len(gone)
 
 
 def _remove(db: sqlite3.Connection, sql: str, now: int, kept: float) -> int:
     if kept <= 0:
         return 0
     return db.execute(sql, (_ROWS, now - int(kept))).rowcount
-
-
-def _remove_sessions(db: sqlite3.Connection, now: int, kept: float) -> int:
-    """Remove sessions in which nothing has happened for so long."""
-    if kept <= 0:
-        return 0
-    old = db.execute(_OLD_SESSIONS, (now - int(kept), _SESSIONS)).fetchall()
-    return sum(erase_session(db, project_id, session_id, now) for project_id, session_id in old)

@@ -33,7 +33,7 @@ SELECT * FROM message_row
  ORDER BY seq
 """
 _QUEUED_TURNS = """
-SELECT turn_id FROM turn
+SELECT turn_id FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
 """
 

@@ -51,7 +51,7 @@ UPDATE session SET ready_at = ?
  WHERE project_id = ? AND session_id = ? AND owner = ? AND epoch = ?
 """
 _TO_STOP = """
-SELECT turn_id FROM turn
+SELECT turn_id FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
    AND cancel_requested
 """

@@ -18,12 +18,13 @@ _INVARIANTS = {
     "pending_counts_unfinished_turns": """
 SELECT s.session_id, 'pending ' || s.pending || ', queued ' || s.queued || '; really '
        || count(t.turn_id) || ' and ' || total(t.state = 'queued')
-  FROM session AS s LEFT JOIN turn AS t
+  FROM session AS s LEFT JOIN turn AS t INDEXED BY turn_unfinished
     ON t.project_id = s.project_id AND t.session_id = s.session_id AND t.finished_at IS NULL
  GROUP BY s.project_id, s.session_id
 HAVING s.pending <> count(t.turn_id) OR s.queued <> total(t.state = 'queued')""",
     "queue_counters_are_right": """
-SELECT p.project_id, 'counted ' || p.queued || ', really ' || really.queued
+SELECT coalesce(nullif(p.project_id, ''), 'all projects'),
+       'counted ' || p.queued || ', really ' || really.queued
   FROM project AS p
   JOIN (SELECT q.project_id, (SELECT count(*) FROM turn AS t
                                WHERE t.finished_at IS NULL AND t.state = 'queued'
@@ -33,7 +34,7 @@ SELECT p.project_id, 'counted ' || p.queued || ', really ' || really.queued
     "owner_has_one_running_turn": """
 SELECT s.session_id, 'owner ' || coalesce(s.owner, 'none') || ', running turns '
        || count(t.turn_id)
-  FROM session AS s LEFT JOIN turn AS t
+  FROM session AS s LEFT JOIN turn AS t INDEXED BY turn_unfinished
     ON t.project_id = s.project_id AND t.session_id = s.session_id AND t.finished_at IS NULL
    AND t.state = 'running'
  GROUP BY s.project_id, s.session_id

@@ -86,6 +86,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._connection: sqlite3.Connection
         self._data_version = 0
+        self._ended: asyncio.Future[None] = self._loop.create_future()
         self._is_closed = False
 
     def start(
@@ -126,7 +127,8 @@ class Writer:
             self._is_closed = True
             self._send_out()
             self._groups.put(None)
-            await asyncio.to_thread(self._thread.join)
+            await self._ended
+            self._thread.join()
 
     async def _put(self, operation: Operation[Result], *, is_alone: bool) -> Result:
         if self._is_closed:
@@ -157,6 +159,7 @@ class Writer:
                 self._attempt(job)
             self._hand_back(jobs)
         self._connection.close()
+        self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Everything that waits, at least one job; False when the writer is to close."""
