@@ -22,6 +22,7 @@ from gateway.domain.turns import (
 )
 from gateway.errors import Conflict, Forbidden, NotFound, Unavailable, Unprocessable
 from gateway.flow.live import LiveEvent, NumberedEvent, TurnBegan, TurnEnded
+from gateway.service import chat as chat_module
 from gateway.service.chat import SendRequest, Started
 from gateway.store.protocol.inbox import IdempotencyKey
 from gateway.testing.models import Hold, asks
@@ -161,6 +162,31 @@ async def test_a_repeat_key_for_another_request_is_refused(data: Path) -> None:
 
         assert caught.value.code == "idempotency_key_reused"
         assert len(await home.turns()) == 1
+
+
+async def test_a_repeat_key_that_another_kind_of_request_holds_is_refused(data: Path) -> None:
+    async with house(data, limits=IDLE) as home:
+        await home.store.begin_answer(repeat_key("k1"))
+
+        with pytest.raises(Unprocessable):
+            await home.api("hi", idempotency=repeat_key("k1"))
+
+        assert await home.turns() == []
+        assert home.live.waiting == 0
+
+
+async def test_a_removed_session_is_not_found_though_its_bot_was_remembered(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_module, "MAX_SESSIONS_REMEMBERED", 1)
+    async with house(data, limits=IDLE) as home:
+        first, second = await home.api("1"), await home.api("2")
+        for started in (first, second, first):
+            await home.api("more", session_id=started.turn.session_id)
+        await home.store.delete_session(PROJECT, first.turn.session_id)
+
+        with pytest.raises(NotFound):
+            await home.api("more", session_id=first.turn.session_id)
 
 
 # ------------------------------------------------------------ who may what
@@ -380,6 +406,21 @@ async def test_a_listener_of_a_turn_cancelled_in_the_queue_is_not_left_waiting(
     assert home.live.waiting == 0
 
 
+async def test_a_turn_that_waits_long_in_the_queue_is_listened_to(data: Path) -> None:
+    hold = Hold(rest="Hello.")
+    async with house(data, hold, "Two.") as home, home.at_work():
+        first = await home.api("one")
+        await hold.reached.wait()
+        second = await home.api("two", session_id=first.turn.session_id)
+        listening = asyncio.create_task(heard(home, second))
+        await home.until(lambda: home.flaky.calls["turn"] > 2)
+        hold.release.set()
+        events = await listening
+
+    assert kinds(events)[0] is TurnBegan
+    assert isinstance(events[-1].event, TurnEnded)
+
+
 async def test_a_quiet_turn_that_runs_is_waited_for(data: Path) -> None:
     hold = Hold(rest="Hello.")
     async with house(data, hold) as home, home.at_work():
@@ -449,6 +490,26 @@ async def test_a_call_without_a_result_is_refused_and_the_turn_still_waits(data:
 
         assert turn.state == "waiting"
         assert home.live.waiting == 0
+
+
+async def test_results_that_come_second_do_not_cut_off_who_came_first(data: Path) -> None:
+    hold = Hold(rest="It is 12.")
+    async with house(data, asks(CALL), hold) as home, home.at_work():
+        started = await waiting_turn(home)
+        resuming = home.flaky.holds["resume_turn"] = asyncio.Event()
+        late = asyncio.create_task(home.chat.resume(PRINCIPAL, started.turn.id, {"c1": "13"}))
+        await home.until(lambda: home.flaky.calls["resume_turn"])
+        await home.store.resume_turn(PROJECT, started.turn.id, results={"c1": "12"})
+        await hold.reached.wait()
+        first = await home.chat.follow(PRINCIPAL, started.turn.id)
+        resuming.set()
+        with pytest.raises(Conflict):
+            await late
+        hold.release.set()
+        events = await heard(home, first)
+
+    assert isinstance(events[-1].event, TurnEnded)
+    assert events[-1].event.turn.state == "done"
 
 
 async def test_results_for_a_turn_that_is_removed_meanwhile_are_not_found(data: Path) -> None:
