@@ -7,6 +7,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.config.settings import SECRET_CHARS
 from gateway.config.values import Config
 from gateway.errors import ConfigError
 
@@ -17,7 +18,7 @@ def server_secret(config: Config) -> bytes:
     """The secret that signs tokens and cursors; made (mode 0600) where none is configured.
 
     Two processes that make it at once end with the same one. Raises ConfigError when the file
-    cannot be made or read, or others may read it.
+    cannot be made or read, is too short, or others may read it.
     """
     configured = config.settings.server.secret
     if configured is not None:
@@ -28,20 +29,26 @@ def server_secret(config: Config) -> bytes:
         _make(path)
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path}: others may read it; chmod 600 {path}")
-        return path.read_bytes()
+        secret = path.read_bytes()
     except OSError as error:
         reason = (error.strerror or "cannot be used").lower()
         raise ConfigError(
             f"{path}: {reason}; the gateway must be able to write {path.parent}"
         ) from error
+    if len(secret) < SECRET_CHARS:
+        raise ConfigError(f"{path}: too short to be a secret; remove it, a new one is made")
+    return secret
 
 
 def _make(path: Path) -> None:
-    """Make the file whole or not at all: written beside, then linked into place."""
+    """Make the file whole or not at all: written beside, then linked into place.
+
+    The name beside is random: processes in two containers may have the same number.
+    """
     if path.exists():
         return
-    draft = path.with_name(f"{FILE}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft = path.with_name(f"{FILE}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_urlsafe(48).encode())
