@@ -39,13 +39,13 @@ def _app(config: Config, parts: Parts) -> web.Application:
         for binding in parts.flow.current().channels.values()
         for route in binding.channel.routes()
     ]
-    talk = talk_routes(parts.services, is_on=config.settings.surfaces.talk)
     settings = ApiSettings(
         public_url=server.shown_url,
         trusted_proxies=server.trusted_proxies,
         cors_origins=frozenset(server.cors_origins),
         limits=config.policy().callers,
     )
+    talk = talk_routes(parts.services, settings=settings, is_on=config.settings.surfaces.talk)
     return build_app(parts.services, settings=settings, extra_routes=[*hooks, *talk])
 
 

@@ -39,6 +39,8 @@ ORIGINS_BELIEVED_S = 3.0
 USE_NOTED_EVERY = timedelta(minutes=1)
 MAX_REMEMBERED = 10_000
 MINUTE_S = 60
+VISITS_PER_MINUTE = 60
+"""New visitors from one address: each is a row on disk before anybody has shown a key."""
 HOUR_S = 3600
 
 
@@ -105,6 +107,19 @@ class AccessService:
             return None
         allowance = self._strangers.take(
             address, name="wrong keys", quota=quota, window_s=MINUTE_S, now=self._clock()
+        )
+        return allowance.retry_after_s
+
+    def note_visitor(self, address: str) -> float | None:
+        """Count a visit that a page opens without a key; seconds to wait after too many."""
+        if self._limits.requests_per_minute == 0:
+            return None
+        allowance = self._strangers.take(
+            f"visitor {address}",
+            name="visits",
+            quota=VISITS_PER_MINUTE,
+            window_s=MINUTE_S,
+            now=self._clock(),
         )
         return allowance.retry_after_s
 

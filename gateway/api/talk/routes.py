@@ -11,12 +11,14 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.http.bodies import check_json_type, parse_object, read_body, validate
-from gateway.api.http.callers import bearer
+from gateway.api.http.callers import bearer, client_address
+from gateway.api.http.settings import ApiSettings
 from gateway.api.talk.assets import Assets
 from gateway.api.talk.page import PAGE_HEADERS, Pages
 from gateway.api.talk.wire import SessionRequest, VisitorToken
 from gateway.domain.bots import Bot
-from gateway.errors import Forbidden, NotFound, Unauthorized
+from gateway.errors import Forbidden, NotFound, TooMany, Unauthorized
+from gateway.service.access import AccessService
 from gateway.service.bots import BotsService
 from gateway.service.services import Services
 from gateway.service.visits import Visit, VisitService
@@ -24,17 +26,32 @@ from gateway.service.visits import Visit, VisitService
 MAX_BODY_BYTES = 4096
 
 
-def talk_routes(services: Services, *, is_on: bool = True) -> list[web.RouteDef]:
+def talk_routes(
+    services: Services, *, settings: ApiSettings, is_on: bool = True
+) -> list[web.RouteDef]:
     """The routes of the chat page. Switched off, each of them answers 403 in its own shape."""
-    return TalkDesk(services.bots, services.visits, is_on=is_on).routes()
+    desk = TalkDesk(
+        services.bots, services.visits, access=services.access, settings=settings, is_on=is_on
+    )
+    return desk.routes()
 
 
 class TalkDesk:
     """Serves the page, its session endpoint and its assets."""
 
-    def __init__(self, bots: BotsService, visits: VisitService, *, is_on: bool = True) -> None:
+    def __init__(
+        self,
+        bots: BotsService,
+        visits: VisitService,
+        *,
+        access: AccessService,
+        settings: ApiSettings,
+        is_on: bool = True,
+    ) -> None:
         self._bots = bots
         self._visits = visits
+        self._access = access
+        self._settings = settings
         self._is_on = is_on
         self._assets = Assets.load()
         self._pages = Pages(self._assets)
@@ -74,7 +91,7 @@ class TalkDesk:
             raise NotFound("There is no such bot.")
         wanted = await _body(request)
         is_known = "Authorization" in request.headers and not wanted.new
-        visit = await (self._renewed(request, bot) if is_known else self._visits.open(bot))
+        visit = await (self._renewed(request, bot) if is_known else self._opened(request, bot))
         token = VisitorToken(
             token=visit.token, session_id=visit.session.id, expires_at=visit.grant.expires_at
         )
@@ -84,6 +101,12 @@ class TalkDesk:
             content_type="application/json",
             headers={"Cache-Control": "no-store"},
         )
+
+    async def _opened(self, request: web.Request, bot: Bot) -> Visit:
+        wait_s = self._access.note_visitor(client_address(request, self._settings))
+        if wait_s is not None:
+            raise TooMany("Too many new conversations from this address.", retry_after_s=wait_s)
+        return await self._visits.open(bot)
 
     async def _renewed(self, request: web.Request, bot: Bot) -> Visit:
         visit = await self._visits.renew(bearer(request))

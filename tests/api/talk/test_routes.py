@@ -21,7 +21,7 @@ from gateway.domain.policy import CallerLimits
 from gateway.errors import Unauthorized
 from gateway.flow.catalogue import Catalogue
 from gateway.service import tokens
-from gateway.service.access import AccessService
+from gateway.service.access import VISITS_PER_MINUTE, AccessService
 from gateway.service.bots import BotsService
 from gateway.service.signing import Signer
 from gateway.service.visits import VisitService
@@ -51,11 +51,14 @@ async def open_talk(stack: AsyncExitStack, folder: Path, bot: Bot, *, is_on: boo
     catalogue = Catalogue(bots={(b.project_id, b.slug): b for b in (bot, other)})
     access = AccessService(store, SIGNER, limits=CallerLimits())
     visits = VisitService(store, SIGNER, access=access, catalogue=lambda: catalogue)
-    headers = CommonHeaders(access, ApiSettings(public_url="http://gateway.example"))
+    settings = ApiSettings(public_url="http://gateway.example")
+    headers = CommonHeaders(access, settings)
     envelopes = Envelopes(default=native_envelope("http://gateway.example"), by_prefix={})
     app = web.Application(middlewares=[outermost(envelopes, headers)])
     app.on_response_prepare.append(headers.add)
-    app.add_routes(TalkDesk(BotsService(lambda: catalogue), visits, is_on=is_on).routes())
+    bots = BotsService(lambda: catalogue)
+    desk = TalkDesk(bots, visits, access=access, settings=settings, is_on=is_on)
+    app.add_routes(desk.routes())
     http = await stack.enter_async_context(TestClient(TestServer(app)))
     return Talk(http, access)
 
@@ -180,3 +183,12 @@ async def test_a_page_that_is_switched_off_says_so(
     async with talk.http.get("/talk/support") as answer:
         assert (answer.status, answer.content_type) == (403, "text/html")
     assert (status, problem["code"]) == (403, "surface_disabled")
+
+
+async def test_one_address_opens_only_so_many_conversations_a_minute(talk: Talk) -> None:
+    statuses = [(await talk.session())[0] for _ in range(VISITS_PER_MINUTE)]
+
+    status, problem = await talk.session()
+
+    assert set(statuses) == {201}
+    assert (status, problem["code"]) == (429, "rate_limited")
