@@ -37,11 +37,11 @@ from gateway.testing.telegram_webhook import WebhookRetry
 from gateway.testing.witness import Evidence, Sent, Violation, answer_to, judge
 
 APOLOGY: Final = "Sorry, that did not work."
-IDLE_STARTS: Final = 3
-CALM_S: Final = 0.7
+IDLE_STARTS: Final = 2
+CALM_S: Final = 0.6
 """In so long after a start what was left over is worked off. At most two kills in a row come
 sooner, because a turn that three kills stopped counts as poison and is given up."""
-LATEST_S: Final = 1.2
+LATEST_S: Final = 1.0
 SOON_SHARE: Final = 0.6
 SOON_IN_A_ROW: Final = 2
 IN_START_SHARE: Final = 0.25

@@ -117,6 +117,11 @@ class GatewayProcess:
         """SIGTERM, and wait; returns the exit code."""
         return await self._signal(signal.SIGTERM)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal and do not wait; nothing happens when it has ended."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
     async def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run another command on the same configuration: exit code, output, errors."""
         command = await asyncio.create_subprocess_exec(
@@ -157,10 +162,7 @@ class GatewayProcess:
             return False
 
     async def _signal(self, number: signal.Signals) -> int:
-        if self._process is None:
-            raise RuntimeError("the gateway was not started")
-        if self._process.returncode is None:
-            self._process.send_signal(number)
+        self.send_signal(number)
         return await self.wait_for_end()
 
     def _command(self, name: str, *arguments: str) -> tuple[str, ...]:

@@ -1,0 +1,205 @@
+"""A daemon for a story, and a caller of its API: real processes and sockets, fakes at both ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from gateway.testing import OpenAIServer, TelegramServer
+from gateway.testing.process import GatewayProcess
+
+PATIENCE_S = 20.0
+SECRET = "a-webhook-secret"
+
+DESK = """
+[[bots]]
+slug = "support"
+apology = "Sorry, that did not work."
+
+[[bots.agents]]
+name = "Desk"
+model = "main"
+"""
+
+SCRIPTED = """
+[limits]
+requests_per_minute = 0
+
+[models.main]
+provider = "scripted"
+
+[[models.main.rules]]
+text = "slowly"
+reply = "Heard: {text}"
+delay_s = 1.5
+
+[[models.main.rules]]
+reply = "Heard: {text}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the API answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A server-sent event."""
+
+    type: str
+    data: dict[str, Any]
+
+
+class Caller:
+    """Somebody with a key."""
+
+    def __init__(self, client: aiohttp.ClientSession, url: str, key: str) -> None:
+        self.key = key
+        self.url = url
+        self.client = client
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, repeat_key: str | None = None
+    ) -> Answered:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        if repeat_key is not None:
+            headers["Idempotency-Key"] = repeat_key
+        async with self.client.request(
+            method, self.url + path, json=body, headers=headers
+        ) as answer:
+            return Answered(answer.status, answer.headers, await answer.text())
+
+    async def get(self, path: str) -> Any:
+        """A document that is there."""
+        answer = await self.call("GET", path)
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    async def say(self, text: str, *, session: str | None = None, **more: object) -> Any:
+        """The turn of a message that is answered at once."""
+        path = f"/v1/sessions/{session}/messages" if session else "/v1/chat"
+        answer = await self.call("POST", path, {"input": text, **more})
+        assert answer.status in (200, 202), answer.text
+        return answer.json
+
+    async def stream(self, body: object) -> AsyncIterator[Event]:
+        """The events of a streamed turn, as they come."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with self.client.post(f"{self.url}/v1/chat", json=body, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            async for line in answer.content:
+                if line.startswith(b"data: "):
+                    data = json.loads(line[6:])
+                    yield Event(str(data["type"]), data)
+
+    async def turn(self, turn: str) -> Any:
+        """A turn when it is over, however often that has to be asked."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                document = await self.get(f"/v1/turns/{turn}?wait=5")
+                if document["status"] not in ("queued", "in_progress"):
+                    return document
+
+    async def texts(self, session: str, *, role: str) -> list[str]:
+        """What one side has said, oldest first."""
+        page = await self.get(f"/v1/sessions/{session}/messages?order=asc&limit=100")
+        return [text_of(message) for message in page["data"] if message["role"] == role]
+
+    async def session_count(self) -> int:
+        page = await self.get("/v1/sessions?limit=100")
+        assert not page["has_more"]
+        return len(page["data"])
+
+
+@asynccontextmanager
+async def calling(gateway: GatewayProcess, key: str) -> AsyncIterator[Caller]:
+    """A caller of a gateway that runs, now or later."""
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as client:
+        yield Caller(client, gateway.url, key)
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    config: str = SCRIPTED + DESK,
+    *,
+    project: str = "default",
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[tuple[GatewayProcess, Caller]]:
+    """A running gateway, and a caller with a key."""
+    async with GatewayProcess(folder, config=config, environment=environment) as gateway:
+        key = await gateway.create_key(project=project)
+        async with calling(gateway, key) as caller:
+            await gateway.start()
+            yield gateway, caller
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    return "".join(part.get("text", "") for part in message["content"])
+
+
+def over_endpoint(model: OpenAIServer, *, key: str = "none") -> str:
+    """The model `main` at a fake endpoint."""
+    return f"""
+[models.main]
+provider = "openai"
+base_url = "{model.base_url}"
+api_key = "{key}"
+model = "fake-model"
+"""
+
+
+def on_telegram(telegram: TelegramServer, *, receive: str = "webhook", more: str = "") -> str:
+    """A channel at a fake platform."""
+    secret = f'webhook_secret = "{SECRET}"' if receive == "webhook" else ""
+    return f"""
+[[channels]]
+name = "tg"
+kind = "telegram"
+bot = "support"
+token = "{telegram.token}"
+receive = "{receive}"
+api_url = "{telegram.api_url}"
+{secret}
+{more}
+"""
+
+
+async def findings(gateway: GatewayProcess) -> Any:
+    """What `verify` finds."""
+    code, output, errors = await gateway.run("verify", "--json")
+    assert code in (0, 1), errors
+    return json.loads(output)["findings"]
+
+
+def logged(gateway: GatewayProcess, event: str) -> list[dict[str, Any]]:
+    """The lines of its log about an event, over all its lives."""
+    return [line for line in _lines(gateway.log) if line.get("event") == event]
+
+
+def _lines(log: str) -> Sequence[dict[str, Any]]:
+    found = []
+    for line in log.splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:  # a kill cuts a line short
+            continue
+    return found
