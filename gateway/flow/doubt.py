@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from gateway.contract import Receipt, SentQuery
+from gateway.contract import Channel, Receipt, SentQuery
 from gateway.domain.delivery import EXPIRES_AFTER, Delivery
 from gateway.errors import StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
@@ -57,7 +57,7 @@ class Doubt:
         *,
         owner: str,
         connected: Set[str],
-        send: Callable[[Sequence[Delivery]], None],
+        send: Callable[[Sequence[Delivery], Channel], None],
         times: DoubtTimes | None = None,
     ) -> None:
         self._store = store
@@ -111,7 +111,8 @@ class Doubt:
                 outcome=result.state,
                 attempts=delivery.attempts,
             )
-            self._send(await self._store.end_sends([result], owner=self._owner))
+            following = await self._store.end_sends([result], owner=self._owner)
+            self._send(following, binding.channel)
             await asyncio.sleep(self._times.pace_s)
 
     async def _decide(self, delivery: Delivery, binding: ChannelBinding) -> SendResult:

@@ -66,11 +66,10 @@ class Outbox:
         """There may be something to send."""
         self._news.set()
 
-    def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Send parts that are marked `sending` for this process already."""
-        channels = self._catalogue().channels
+    def send(self, deliveries: Sequence[Delivery], channel: Channel) -> None:
+        """Send parts of a channel that are marked `sending` for this process already."""
         for delivery in deliveries:
-            self._start(delivery, channels[delivery.address.channel].channel)
+            self._start(delivery, channel)
 
     async def run(self) -> None:
         """Send what is due until cancelled; an unexpected error of a send comes out here.

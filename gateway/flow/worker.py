@@ -96,6 +96,7 @@ class Worker:
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._is_stopping = False
+        self._are_leases_sure = True
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.last_pass_at = 0.0
 
@@ -214,7 +215,8 @@ class Worker:
     async def _claim_all(self) -> None:
         while True:
             self._news.clear()
-            terms = self.reserve(self._limits.turns)
+            # After a store was away our own leases may be over: renewing them goes first.
+            terms = self.reserve(self._limits.turns) if self._are_leases_sure else None
             if terms is not None:
                 await self._claim(terms)
             self.last_pass_at = asyncio.get_running_loop().time()
@@ -239,17 +241,17 @@ class Worker:
 
     async def _renew_all(self) -> None:
         while True:
-            await asyncio.sleep(self._times.heartbeat_s)
+            times = self._times
+            await asyncio.sleep(times.heartbeat_s if self._are_leases_sure else times.poll_s)
             renewed = list(self._running.values())
-            if not renewed:
-                continue
             leases = [running.claimed.lease for running in renewed]
             try:
-                news = await self._store.heartbeat(leases, lease_s=self._times.lease_s)
+                if leases:
+                    _heed(await self._store.heartbeat(leases, lease_s=times.lease_s), renewed)
+                self._are_leases_sure = True
             except StoreError as error:
+                self._are_leases_sure = False
                 log.warning("heartbeat_failed", code=error.code)
-                continue
-            _heed(news, renewed)
 
     async def _watch(self) -> None:
         await self._broken

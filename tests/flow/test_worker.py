@@ -431,6 +431,26 @@ async def test_a_process_takes_its_own_expired_turn_over_without_breaking(data: 
     assert home.channel.texts == ["re hi"]
 
 
+async def test_turns_go_on_after_the_store_was_away_for_longer_than_a_lease(data: Path) -> None:
+    thinker = Thinker(is_held=True)
+    async with house(data, think=thinker) as home, home.at_work():
+        await home.say("hi")
+        await home.until(lambda: thinker.at_once)
+        home.flaky.away["heartbeat"] = 1_000_000
+        beats = home.flaky.calls["heartbeat"]
+        await home.until(lambda: home.flaky.calls["heartbeat"] > beats + 1)
+        home.clock.ahead_s += 31
+        claims, passed = home.flaky.calls["claim"], home.worker.last_pass_at
+        await home.until(lambda: home.worker.last_pass_at > passed + 0.1)
+        assert home.flaky.calls["claim"] == claims
+        home.flaky.away.clear()
+        await home.until(lambda: home.flaky.calls["claim"] > claims + 1)
+        thinker.release.set()
+        await home.channel.wait_for_sent(1)
+
+    assert thinker.ran == ["hi"]
+
+
 async def test_a_heartbeat_keeps_the_lease(data: Path) -> None:
     thinker = Thinker(is_held=True)
     async with house(data, think=thinker) as home, home.at_work():
