@@ -16,9 +16,12 @@ from pathlib import Path
 from gateway.store.sqlite.connect import open_connection
 
 _ROWS_BETWEEN = 2_000
-"""Changed rows after which the log is worth copying: a few MiB of it."""
+"""Changed rows after which the log is worth copying: a few MiB of it, if rows are small."""
+_GROWTH_BETWEEN = 8 * 1024 * 1024
+"""Growth of the log's file after which it is worth copying, however few rows that were."""
+_LONG_LOG_PAGES = 4_096
+"""From this length on (16 MiB) the log is to start over, which needs all of it copied."""
 _PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
-_LONG_LOG_PAGES = 16_384
 
 
 class Checkpoints:
@@ -26,10 +29,12 @@ class Checkpoints:
 
     def __init__(self, path: Path, *, ask_writer: Callable[[], None]) -> None:
         self._path = path
+        self._log_path = path.with_name(path.name + "-wal")
         self._ask_writer = ask_writer
         self._wake = threading.Event()
         self._is_stopping = False
         self._changed_rows = 0
+        self._known_size = 0
         self._thread = threading.Thread(target=self._run, name="store-checkpoints", daemon=True)
 
     def start(self) -> None:
@@ -45,8 +50,10 @@ class Checkpoints:
     def count(self, changed_rows: int) -> None:
         """Note what a commit has changed; called by the writer's thread after each group."""
         self._changed_rows += changed_rows
-        if self._changed_rows >= _ROWS_BETWEEN:
+        grown = self._log_size() - self._known_size
+        if self._changed_rows >= _ROWS_BETWEEN or grown >= _GROWTH_BETWEEN:
             self._changed_rows = 0
+            self._known_size += grown
             self._wake.set()
 
     def _run(self) -> None:
@@ -60,6 +67,12 @@ class Checkpoints:
                     _busy, log_pages, copied = connection.execute(_PASSIVE).fetchone()
                     if log_pages > _LONG_LOG_PAGES and copied < log_pages:
                         self._ask_writer()
+
+    def _log_size(self) -> int:
+        try:
+            return self._log_path.stat().st_size
+        except FileNotFoundError:
+            return 0
 
 
 def finish(connection: sqlite3.Connection) -> None:

@@ -21,8 +21,8 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     f"PRAGMA journal_size_limit = {_JOURNAL_SIZE_LIMIT}",
-    "PRAGMA cache_size = -16384",
-    "PRAGMA mmap_size = 268435456",
+    # The system keeps the file in its own cache; a second large copy here would only cost memory.
+    "PRAGMA cache_size = -2000",
     "PRAGMA temp_store = MEMORY",
     # The writer checkpoints apart from its commits: see checkpoints.py.
     "PRAGMA wal_autocheckpoint = 0",
@@ -30,8 +30,7 @@ _PRAGMAS = (
 READER_PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA query_only = ON",
-    "PRAGMA cache_size = -8192",
-    "PRAGMA mmap_size = 268435456",
+    "PRAGMA cache_size = -1000",
     "PRAGMA temp_store = MEMORY",
 )
 
