@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
 
 import structlog
 
@@ -22,9 +21,10 @@ from gateway.errors import RequestError, StoreError
 from gateway.flow.attempt import Attempt, Think
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.live import Live
+from gateway.flow.running import Running, heed
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import ClaimTerms
-from gateway.store.protocol.turns import Committed, LeaseNews
+from gateway.store.protocol.turns import Committed
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +33,6 @@ GIVE_BACK_PATIENCE_S = 5.0
 """How long a stopping process waits for its turns to be written back; leases do the rest."""
 BOT_GONE = TurnError("bot_gone", "This bot is not configured any more.")
 NOT_STORABLE = TurnError("internal", "The answer could not be stored.")
-
-Reason = Literal["cancelled", "lost", "given_back"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +44,6 @@ class WorkerTimes:
     lease_s: float = LEASE_S
     commit_patience_s: float = COMMIT_PATIENCE_S
     give_back_patience_s: float = GIVE_BACK_PATIENCE_S
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A turn at work. `reason` says why it must stop; the first reason stands."""
-
-    claimed: ClaimedTurn
-    reason: Reason | None = None
-    thinking: asyncio.Task[TurnOutcome] | None = None
-    has_result: bool = False
-    task: asyncio.Task[None] = field(init=False)
-
-    def stop(self, reason: Reason) -> None:
-        """Stop thinking; a turn that has its result is finished."""
-        if self.reason is not None or self.has_result:
-            return
-        if self.thinking is None or self.thinking.cancel():
-            self.reason = reason
 
 
 class Worker:
@@ -91,7 +71,7 @@ class Worker:
         self._history_messages = history_messages
         self._wake_outbox = wake_outbox
         self._times = times or WorkerTimes()
-        self._running: dict[Lease, _Running] = {}
+        self._running: dict[Lease, Running] = {}
         self._reserved = 0
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
@@ -144,7 +124,7 @@ class Worker:
         for earlier in self._running.values():
             if earlier.claimed.session.id == claimed.session.id:
                 earlier.stop("lost")
-        running = _Running(claimed, reason="given_back" if self._is_stopping else None)
+        running = Running(claimed, reason="given_back" if self._is_stopping else None)
         self._running[claimed.lease] = running
         running.task = asyncio.create_task(self._work(running), name=claimed.turn.id)
         running.task.add_done_callback(self._check)
@@ -247,7 +227,7 @@ class Worker:
             leases = [running.claimed.lease for running in renewed]
             try:
                 if leases:
-                    _heed(await self._store.heartbeat(leases, lease_s=times.lease_s), renewed)
+                    heed(await self._store.heartbeat(leases, lease_s=times.lease_s), renewed)
                 self._are_leases_sure = True
             except StoreError as error:
                 self._are_leases_sure = False
@@ -260,7 +240,7 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) and not self._broken.done():
             self._broken.set_exception(error)
 
-    async def _work(self, running: _Running) -> None:
+    async def _work(self, running: Running) -> None:
         claimed, began = running.claimed, perf_counter()
         turn_id = claimed.turn.id
         try:
@@ -274,7 +254,7 @@ class Worker:
                 self._live.end(turn_id, None)
             self._note_idle()
 
-    async def _outcome(self, running: _Running) -> TurnOutcome | None:
+    async def _outcome(self, running: Running) -> TurnOutcome | None:
         """What the turn leaves; None when its session is not ours any more."""
         claimed = running.claimed
         catalogue, session = self._catalogue(), claimed.session
@@ -289,7 +269,7 @@ class Worker:
             binding=catalogue.delivering(session.channel),
             broadcast=self._live.open(claimed.turn.id),
         )
-        thought = None if running.reason else await _thought(running, attempt)
+        thought = None if running.reason else await running.think(attempt)
         match running.reason:
             case "cancelled":
                 return await attempt.cancelled()
@@ -297,7 +277,7 @@ class Worker:
                 log.warning("turn_taken_over", turn_id=claimed.turn.id)
                 return None
             case "given_back":
-                return thought or _given_back(running)
+                return thought or running.given_back()
             case _:
                 return thought or await attempt.broken()
 
@@ -353,34 +333,6 @@ class Worker:
             output_tokens=outcome.usage.output_tokens,
             duration_ms=round(duration_s * 1000, 1),
         )
-
-
-async def _thought(running: _Running, attempt: Attempt) -> TurnOutcome | None:
-    """The outcome of thinking, in a task that can be stopped by itself; None when it was."""
-    thinking = running.thinking = asyncio.create_task(attempt.run())
-    try:
-        await asyncio.wait((thinking,))
-    finally:
-        thinking.cancel()
-    return None if thinking.cancelled() else thinking.result()
-
-
-def _given_back(running: _Running) -> TurnOutcome:
-    """The turn as it was. Where its events were kept it counts: their numbers have to rise."""
-    is_told = running.thinking is not None and running.claimed.turn.options.is_resumable
-    return TurnOutcome(state="queued", counts_attempt=is_told)
-
-
-def _heed(news: LeaseNews, renewed: list[_Running]) -> None:
-    """Stop turns whose lease is lost, and those somebody wants stopped; only what was renewed.
-
-    A session may have been given back and claimed again meanwhile: that lease is another one.
-    """
-    for running in renewed:
-        if running.claimed.session.id in news.lost:
-            running.stop("lost")
-        elif running.claimed.turn.id in news.cancel_requested:
-            running.stop("cancelled")
 
 
 def _if_over(turn: Turn | None) -> Turn | None:
