@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -78,25 +78,23 @@ async def build(
     policy, instance = config.policy(), _instance()
     if not runs_turns:
         policy = replace(policy, queue=replace(policy.queue, turns=0))
-    http = HttpClient()
-    in_force = await put_in_force(config, store, registry=registry, http=http)
-    flow = _flow(store, in_force, policy=policy, owner=instance.id)
-    janitor = Janitor(
-        store,
-        instance,
-        retention=policy.retention,
-        admission=flow.admission,
-        snapshot=lambda: _snapshot(flow),
-        is_alone=True,
-        data_path=config.settings.store.data_dir,
-        min_free_bytes=policy.min_free_bytes,
-    )
-    services = _services(config, store, flow, started_at=instance.started_at)
-    try:
+    async with (
+        aclosing(HttpClient()) as http,
+        aclosing(await put_in_force(config, store, registry=registry, http=http)) as in_force,
+    ):
+        flow = _flow(store, in_force, policy=policy, owner=instance.id)
+        janitor = Janitor(
+            store,
+            instance,
+            retention=policy.retention,
+            admission=flow.admission,
+            snapshot=lambda: _snapshot(flow),
+            is_alone=True,
+            data_path=config.settings.store.data_dir,
+            min_free_bytes=policy.min_free_bytes,
+        )
+        services = _services(config, store, flow, started_at=instance.started_at)
         yield Parts(flow=flow, janitor=janitor, services=services)
-    finally:
-        await http.aclose()
-        await in_force.aclose()
 
 
 def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str) -> Flow:

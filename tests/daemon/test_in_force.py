@@ -110,6 +110,16 @@ async def test_models_that_changed_are_given_back_open(tmp_path: Path) -> None:
         assert not home.model.is_closed
 
 
+async def test_models_given_back_can_be_closed_before_the_end(tmp_path: Path) -> None:
+    async with office(tmp_path) as home:
+        given = await home.in_force.replace(_config(tmp_path, ("Hello.", "Good day.")))
+        assert given is not None
+
+        await home.in_force.close(given)
+
+        assert home.model.is_closed
+
+
 async def test_all_models_are_closed_at_the_end_at_the_latest(tmp_path: Path) -> None:
     async with office(tmp_path) as home:
         await home.replace(("Hello.", "Good day."))
