@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import load
-from gateway.config.reload import Plan, plan_reload
+from gateway.config.reload import KEPT_TABLES, Plan, plan_reload
+from gateway.config.settings import Settings
 from gateway.config.values import Config
 from gateway.errors import ConfigError
 
@@ -155,6 +156,13 @@ def test_what_is_made_at_start_waits_for_a_restart(
     plan = reload.plan((old, new))
 
     assert (plan.changes, plan.waiting) == ((), (waits,))
+
+
+def test_it_is_decided_for_every_table_when_it_changes() -> None:
+    at_once = {"workspaces", "projects", "bots", "tools", "models"}
+    in_part = {"log", "channels"}
+
+    assert {*KEPT_TABLES} | at_once | in_part == set(Settings.model_fields)
 
 
 def test_what_waits_is_not_in_force(reload: Reload) -> None:
