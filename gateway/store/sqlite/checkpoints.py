@@ -64,8 +64,9 @@ class Checkpoints:
                     return
                 self._wake.clear()
                 with suppress(sqlite3.Error):
-                    _busy, log_pages, copied = connection.execute(_PASSIVE).fetchone()
-                    if log_pages > _LONG_LOG_PAGES and copied < log_pages:
+                    _busy, log_pages, _copied = connection.execute(_PASSIVE).fetchone()
+                    if log_pages > _LONG_LOG_PAGES:
+                        # By now there is more in it again, unless nobody writes.
                         self._ask_writer()
 
     def _log_size(self) -> int:
