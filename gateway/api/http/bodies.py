@@ -24,7 +24,8 @@ BODY_TIMEOUT_S = 25.0
 MAX_FIELD_ERRORS = 20
 
 _MAX_INTEGER_LETTERS = 20
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""Strings and brackets; possessive, and fine without an end, so that no letter is read twice."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -86,6 +86,15 @@ def test_deep_nesting_is_refused_before_it_is_built() -> None:
     assert peak < 20 * 1024 * 1024
 
 
+@pytest.mark.parametrize("tail", [b"", b"\\"], ids=["open string", "open escape"])
+def test_a_string_that_never_ends_is_refused_as_fast_as_it_is_read(tail: bytes) -> None:
+    raw = b'{"input":[' + b"[]," * MAX_DEPTH + b'"' + b'\\"' * 500_000 + tail
+    began = perf_counter()
+    with pytest.raises(BadRequest):
+        parse_object(raw)
+    assert perf_counter() - began < 2
+
+
 def test_every_wrong_place_is_named_by_its_pointer() -> None:
     with pytest.raises(Unprocessable) as caught:
         validate(Doc, {"parts": [1, "two"]})
