@@ -171,7 +171,8 @@ class _Killer:
         is_soon = self._soon_in_a_row < SOON_IN_A_ROW and self._dice.random() < SOON_SHARE
         self._soon_in_a_row = self._soon_in_a_row + 1 if is_soon else 0
         if is_soon and self._dice.random() < IN_START_SHARE:
-            await asyncio.sleep(self._dice.uniform(0, CALM_S))
+            idle_s = median(start.seconds for start in self.starts if start.is_idle)
+            await asyncio.sleep(self._dice.uniform(0, idle_s))
             self.in_start += not self._is_ready
         else:
             await self.wait_until_ready()
@@ -236,7 +237,13 @@ class _Load:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as the arguments say; 0, or 1 when a promise was broken."""
     options = _parser().parse_args(arguments)
-    plan = KillPlan(kills=options.kills, seed=options.seed)
+    plan = KillPlan(
+        kills=options.kills,
+        seed=options.seed,
+        callers=options.callers,
+        chats=options.chats,
+        recovery_limit_s=options.recovery_limit,
+    )
     with tempfile.TemporaryDirectory(prefix="bot-gateway-kills-") as folder:
         report = asyncio.run(_run_and_show(plan, Path(folder)))
     if options.json:
@@ -270,6 +277,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kills", type=int, default=50, help="how many (default: 50)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the moments (default: 0)")
+    parser.add_argument("--callers", type=int, default=20, help="over REST (default: 20)")
+    parser.add_argument("--chats", type=int, default=20, help="on Telegram (default: 20)")
+    parser.add_argument(
+        "--recovery-limit",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="seconds a start may take longer than one with nothing to recover (default: 2)",
+    )
     parser.add_argument("--json", action="store_true", help="print the report for programs")
     return parser
 

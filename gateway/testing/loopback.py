@@ -47,7 +47,7 @@ class Loopback:
     async def open(self) -> None:
         """Listen; returns when the port answers."""
         server = web.Server(
-            self._handler,
+            self._handle,
             request_factory=_large_request,
             handler_cancellation=True,
             access_log=None,
@@ -63,6 +63,13 @@ class Loopback:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer; a client that died while it was being answered is no error of the fake."""
+        try:
+            return await self._handler(request)
+        except ConnectionResetError:
+            return hang_up(request)
 
 
 class Changes:

@@ -99,14 +99,14 @@ class Caller:
         return answer.json
 
     async def stream(self, body: object) -> AsyncIterator[Event]:
-        """The events of a streamed turn, as they come."""
-        headers = {"Authorization": f"Bearer {self.key}"}
-        async with self.client.post(f"{self.url}/v1/chat", json=body, headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-            async for line in answer.content:
-                if line.startswith(b"data: "):
-                    data = json.loads(line[6:])
-                    yield Event(str(data["type"]), data)
+        """The events of a new turn, as they come."""
+        async for event in self._events("POST", "/v1/chat", body):
+            yield event
+
+    async def follow(self, turn: str, *, after: int) -> AsyncIterator[Event]:
+        """The events of a turn above a number, as they come."""
+        async for event in self._events("GET", f"/v1/turns/{turn}/events?after={after}", None):
+            yield event
 
     async def turn(self, turn: str) -> Any:
         """A turn when it is over, however often that has to be asked."""
@@ -125,6 +125,17 @@ class Caller:
         page = await self.get("/v1/sessions?limit=100")
         assert not page["has_more"]
         return len(page["data"])
+
+    async def _events(self, method: str, path: str, body: object) -> AsyncIterator[Event]:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with self.client.request(
+            method, self.url + path, json=body, headers=headers
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            async for line in answer.content:
+                if line.startswith(b"data: "):
+                    data = json.loads(line[6:])
+                    yield Event(str(data["type"]), data)
 
 
 @asynccontextmanager
