@@ -276,10 +276,11 @@ class ChatService:
     async def _poll(self, principal: Principal, turn_id: TurnId, *, deadline: float | None) -> Turn:
         """The turn from the store, looked up until it is over or the deadline is."""
         while True:
+            is_running = self._worker.is_running(turn_id)
             turn = await self.turn(principal, turn_id)
             if _is_over(turn) or (deadline is not None and monotonic() >= deadline):
                 return turn
-            if not self._worker.is_running(turn_id):
+            if not is_running:
                 self._refuse_while_draining()
             await asyncio.sleep(self._poll_s)
 

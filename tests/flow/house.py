@@ -83,7 +83,10 @@ class Clock:
 
 
 class FlakyStore:
-    """A store that is away for the next calls named in `away`; counts all calls."""
+    """A store that is away for the next calls named in `away`; counts all calls.
+
+    `holds` keep a call from being made, `late` its result from coming back.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -91,6 +94,7 @@ class FlakyStore:
         self.errors: dict[str, Exception] = {}
         self.calls: Counter[str] = Counter()
         self.holds: dict[str, asyncio.Event] = {}
+        self.late: dict[str, asyncio.Event] = {}
         self.after: dict[str, Callable[[], None]] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
@@ -104,6 +108,8 @@ class FlakyStore:
                 self.away[name] -= 1
                 raise self.errors.get(name) or StoreError("The store is away.")
             result = await real(*args, **kwargs)
+            if name in self.late:
+                await self.late[name].wait()
             if name in self.after:
                 self.after[name]()
             return result

@@ -656,6 +656,24 @@ async def test_while_stopping_whoever_comes_back_to_a_running_turn_may_wait(data
     assert turn.state == "done"
 
 
+async def test_while_stopping_a_turn_that_ends_while_it_is_looked_up_is_given(data: Path) -> None:
+    hold = Hold(rest="Hello.")
+    async with house(data, hold) as home, home.at_work():
+        started = await home.api("one")
+        await hold.reached.wait()
+        home.chat.begin_drain()
+        reading = home.flaky.late["turn"] = asyncio.Event()
+        forgotten = replace(started, broadcast=None)
+        waiting = asyncio.create_task(home.chat.result(PRINCIPAL, forgotten, timeout_s=5))
+        await asyncio.wait((waiting,), timeout=0.1)
+        hold.release.set()
+        await home.until(lambda: home.worker.running == 0)
+        reading.set()
+        turn = await waiting
+
+    assert turn.state == "done"
+
+
 async def test_callers_of_a_turn_that_is_given_back_are_sent_away(data: Path) -> None:
     hold = Hold(rest="Hello.")
     async with house(data, hold) as home, home.at_work(home.worker.run):
