@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ async def test_every_call_of_the_page_answers_as_shown(demo: GatewayProcess) -> 
 
     wrong = {
         block.text: f"{found}\n{printed[number]}"
-        for number, (before, block) in enumerate(zip(PAGE, PAGE[1:], strict=False))
+        for number, (before, block) in enumerate(pairwise(PAGE))
         if before.info == "sh" and block.info in ("json", "text")
         if (found := problem(block, printed[number]))
     }
