@@ -1,4 +1,4 @@
-"""What the documents point to is there: links, anchors, files, commands; each says who it is for."""
+"""What the documents point to is there: links, files, commands; each guide says who it is for."""
 
 import re
 from pathlib import Path
