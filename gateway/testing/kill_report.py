@@ -20,7 +20,10 @@ SHOWN_VIOLATIONS = 20
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How long a start took until the gateway was ready; `is_idle`: with nothing to recover."""
+    """How long a start took until the gateway was ready; `is_idle`: with nothing to recover.
+
+    What it waited for a processor that others had is not counted.
+    """
 
     seconds: float
     is_idle: bool

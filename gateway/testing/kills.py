@@ -28,23 +28,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.testing.kill_load import CALL_TIMEOUT_S, Caller, Mood, Notes, Person
 from gateway.testing.kill_report import KillReport, Start, as_json, table
+from gateway.testing.killer import Killer
 from gateway.testing.openai_endpoint import ModelCall, OpenAIServer, Script
 from gateway.testing.openai_replies import Reply
 from gateway.testing.process import GatewayProcess
-from gateway.testing.settled import errors_in_log, read_transcripts, wait_until_settled
+from gateway.testing.settled import (
+    errors_in_log,
+    read_given_up,
+    read_transcripts,
+    wait_until_settled,
+)
 from gateway.testing.telegram_endpoint import TelegramServer
 from gateway.testing.telegram_webhook import WebhookRetry
 from gateway.testing.witness import Evidence, Sent, Violation, answer_to, judge
 
 APOLOGY: Final = "Sorry, that did not work."
 IDLE_STARTS: Final = 2
-CALM_S: Final = 0.6
-"""In so long after a start what was left over is worked off. At most two kills in a row come
-sooner, because a turn that three kills stopped counts as poison and is given up."""
-LATEST_S: Final = 1.0
-SOON_SHARE: Final = 0.6
-SOON_IN_A_ROW: Final = 2
-IN_START_SHARE: Final = 0.25
 MODEL_DELAY_S: Final = (0.005, 0.15)
 SETTLE_S: Final = 60.0
 RETRY_SCALE: Final = 0.02
@@ -108,10 +107,10 @@ async def run(
         GatewayProcess(folder, config=_config(model, telegram)) as gateway,
     ):
         key = await gateway.create_key()
-        killer = _Killer(gateway, dice)
+        killer = Killer(gateway, dice)
         for _ in range(IDLE_STARTS - 1):
             await killer.start_idle()
-            await gateway.kill()
+            await killer.kill()
         await killer.start_idle()
         await telegram.wait_for_calls("setWebhook")
         headers = {"Authorization": f"Bearer {key}"}
@@ -123,12 +122,14 @@ async def run(
                 tell(number, load.notes)
             await killer.wait_until_ready()
             found = [*await load.end(), *await wait_until_settled(gateway, within_s=SETTLE_S)]
+            transcripts = await read_transcripts(client, gateway.url)
             evidence = Evidence(
                 spoken=load.notes.spoken,
-                transcripts=await read_transcripts(client, gateway.url),
+                transcripts=transcripts,
                 sent=_sent(telegram),
                 kills=killer.kills,
                 apology=APOLOGY,
+                given_up=await read_given_up(client, gateway.url, transcripts, apology=APOLOGY),
             )
         found += [*load.notes.violations, *errors_in_log(gateway.log), *_faults_of(telegram)]
         found += _late(killer.starts, plan)
@@ -144,52 +145,6 @@ async def run(
             starts=killer.starts,
             seconds=monotonic() - began,
         )
-
-
-class _Killer:
-    """Kills and starts, and remembers when."""
-
-    def __init__(self, gateway: GatewayProcess, dice: random.Random) -> None:
-        self.kills: list[float] = []
-        self.starts: list[Start] = []
-        self.in_start = 0
-        self._gateway = gateway
-        self._dice = dice
-        self._spawned_at = 0.0
-        self._soon_in_a_row = 0
-        self._is_ready = False
-
-    async def start_idle(self) -> None:
-        """Start while nothing is to be done, for comparison."""
-        began = monotonic()
-        await self._gateway.start()
-        self.starts.append(Start(monotonic() - began, is_idle=True))
-        self._is_ready = True
-
-    async def kill_and_start(self) -> None:
-        """Wait for a random moment in the start or after it, kill, and start at once."""
-        is_soon = self._soon_in_a_row < SOON_IN_A_ROW and self._dice.random() < SOON_SHARE
-        self._soon_in_a_row = self._soon_in_a_row + 1 if is_soon else 0
-        if is_soon and self._dice.random() < IN_START_SHARE:
-            idle_s = median(start.seconds for start in self.starts if start.is_idle)
-            await asyncio.sleep(self._dice.uniform(0, idle_s))
-            self.in_start += not self._is_ready
-        else:
-            await self.wait_until_ready()
-            span = (0, CALM_S) if is_soon else (CALM_S, LATEST_S)
-            await asyncio.sleep(self._dice.uniform(*span))
-        self.kills.append(monotonic())
-        await self._gateway.kill()
-        self._spawned_at = monotonic()
-        self._is_ready = False
-        await self._gateway.spawn()
-
-    async def wait_until_ready(self) -> None:
-        """Wait for the end of a start, and note how long it took."""
-        if not self._is_ready:
-            await self._gateway.wait_until_ready()
-            self.starts.append(Start(monotonic() - self._spawned_at, is_idle=False))
-            self._is_ready = True
 
 
 class _Load:

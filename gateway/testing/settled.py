@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -18,6 +19,7 @@ UNSETTLED: Final = ("pending", "sending", "open", "ambiguous")
 ERROR_LEVELS: Final = frozenset({"error", "critical"})
 PULLED: Final = frozenset({"api", "web"})
 """Channels without deliveries: the transcript is the delivery."""
+GIVEN_UP: Final = "poison"
 LOOK_AGAIN_S: Final = 0.2
 
 
@@ -57,6 +59,24 @@ async def read_transcripts(client: aiohttp.ClientSession, url: str) -> list[Tran
     """Every session the caller's key may see, with all messages people see."""
     sessions = await _pages(client, f"{url}/v1/sessions")
     return [await _transcript(client, url, str(session["id"])) for session in sessions]
+
+
+async def read_given_up(
+    client: aiohttp.ClientSession, url: str, transcripts: Sequence[Transcript], *, apology: str
+) -> set[str]:
+    """The turns without a good answer that the API says were given up as poison."""
+    entries = [entry for transcript in transcripts for entry in transcript.entries]
+    asked = {entry.turn_id for entry in entries if entry.role == "user"}
+    answered = {
+        entry.turn_id for entry in entries if entry.role == "assistant" and entry.text != apology
+    }
+    found = set()
+    for turn_id in asked - answered:
+        async with client.get(f"{url}/v1/turns/{turn_id}") as answer:
+            error = (await answer.json()).get("error")
+        if turn_id is not None and error is not None and error["code"] == GIVEN_UP:
+            found.add(turn_id)
+    return found
 
 
 def errors_in_log(log: str) -> list[Violation]:

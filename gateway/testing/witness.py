@@ -8,7 +8,7 @@ carries the text it answers, so that nothing has to be looked up inside.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -77,13 +77,17 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything the verdict stands on. Times are on one clock; `apology` is the bot's."""
+    """Everything the verdict stands on. Times are on one clock; `apology` is the bot's.
+
+    `given_up` are the turns that the API says were given up, after too many crashes.
+    """
 
     spoken: Sequence[Spoken]
     transcripts: Sequence[Transcript]
     sent: Sequence[Sent]
     kills: Sequence[float]
     apology: str
+    given_up: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,15 +153,20 @@ class _History:
                 seen = f"it is {len(stored)} times in history"
                 yield Violation("no message is turned twice", said.text, seen)
             else:
-                yield from self._answer(said, self._replies[stored[0].turn_id])
+                yield from self._answer(said, stored[0].turn_id)
 
-    def _answer(self, said: Spoken, replies: Sequence[str]) -> Iterator[Violation]:
-        if list(replies) == [said.answer]:
+    def _answer(self, said: Spoken, turn_id: str | None) -> Iterator[Violation]:
+        replies = self._replies[turn_id]
+        if replies == [said.answer]:
             self.answered += 1
-        elif list(replies) == [self._evidence.apology] and self._may_be_given_up(said):
+        elif (
+            replies in ([], [self._evidence.apology])
+            and turn_id in self._evidence.given_up
+            and self._may_be_given_up(said)
+        ):
             self.given_up += 1
         else:
-            seen = f"its turn answered {list(replies)}" if replies else "its turn has no answer"
+            seen = f"its turn answered {replies}" if replies else "its turn has no answer"
             yield Violation("every message has one answer", said.text, seen)
 
     def _may_be_given_up(self, said: Spoken) -> bool:

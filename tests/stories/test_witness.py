@@ -129,8 +129,13 @@ def test_a_third_send_is_never_excused() -> None:
     assert found == {"a reply is sent twice only around a kill"}
 
 
-def test_three_kills_excuse_an_apology_and_two_do_not() -> None:
-    apology = with_calls(user(CALL), bot(CALL, "Sorry."))
+@pytest.mark.parametrize("said", [[], ["Sorry."]])
+def test_three_kills_excuse_a_turn_that_was_given_up_and_two_do_not(said: list[str]) -> None:
+    entries = [user(CALL), *(bot(CALL, text) for text in said)]
+    given_up = replace(with_calls(*entries), given_up={f"turn of {CALL.text}"})
+    after_three = replace(given_up, kills=[10.1, 10.2, 10.3])
 
-    assert judge(replace(apology, kills=[10.1, 10.2, 10.3])).given_up == 1
-    assert broken(replace(apology, kills=[10.1, 10.2])) == {"every message has one answer"}
+    assert judge(after_three).given_up == 1
+    assert broken(after_three) == set()
+    assert broken(replace(given_up, kills=[10.1, 10.2])) == {"every message has one answer"}
+    assert broken(replace(after_three, given_up=set())) == {"every message has one answer"}
