@@ -158,6 +158,21 @@ class TestMoves:
             waiting = await end_send(store, delivery)
         assert [said(one) for one in waiting] == ["re: old 1"]
 
+    async def test_a_dead_part_of_a_moved_chat_is_replayed_to_the_new_one(
+        self, store: Store
+    ) -> None:
+        await talk(store, new=chat_turn("new", address=NEW_CHAT))
+        await talk(store, "old", parts=2)
+        (first,) = await begin_sends(store)
+        await end_send(store, first, "dead")
+        await accept_one(store, move())
+
+        await store.replay(PROJECT, first.id, to="pending")
+
+        (again,) = await begin_sends(store)
+        (following,) = await end_send(store, again)
+        assert (again.address, following.address) == (NEW_CHAT, NEW_CHAT)
+
     async def test_a_move_of_an_unknown_chat_changes_nothing(self, store: Store) -> None:
         assert (await accept_one(store, move())).is_new
 

@@ -64,6 +64,7 @@ CREATE TABLE address (
     blocked_until      INTEGER NOT NULL DEFAULT 0,
     busy_told_at       INTEGER NOT NULL DEFAULT 0,
     last_inbound_at    INTEGER,
+    moved_to           INTEGER,                 -- the address that took this one over
     created_at         INTEGER NOT NULL,
     UNIQUE (project_id, channel, account, chat, thread)
 ) STRICT;

@@ -73,11 +73,17 @@ def accept_turn(db: sqlite3.Connection, new: NewTurn, batch: Batch) -> Accepted:
     copy = find_copy(db, new.project_id, new.event) or find_repeat(db, new.idempotency)
     if copy is not None:
         return copy
+    # Looked at first, so that a flood of refused calls writes nothing.
+    has_room = new.terminal is not None or _has_room(db, new, batch.limits)
     place = find_place(db, new, batch.now)
     if new.terminal is not None:
         accepted = _write_terminal(db, new, new.terminal, place, batch.now)
     else:
-        accepted = _join(db, new, place, batch) or _write_queued(db, new, place, batch)
+        accepted = _join(db, new, place, batch) or (
+            _write_queued(db, new, place, batch)
+            if has_room
+            else _write_busy(db, new, place, batch.now)
+        )
     remember(db, new, accepted, batch.now)
     return accepted
 
@@ -166,8 +172,7 @@ def _gathers(queued: Row, new: NewTurn, now: int) -> bool:
 
 def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted:
     sheet, now = place.sheet, batch.now
-    if not _has_room(db, new, sheet, batch):
-        return _write_busy(db, new, place, batch)
+    _check_session(new, sheet, batch.limits)
     if new.kind == "message":
         decline_waiting(db, sheet, now)
     ready_at = now + int(new.delay_s * _MICROSECONDS)
@@ -183,16 +188,10 @@ def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Bat
     return accepted
 
 
-def _has_room(db: sqlite3.Connection, new: NewTurn, sheet: Sheet, batch: Batch) -> bool:
-    """Whether the bounds allow one more queued turn; raises for those who are to be refused."""
-    limits, refuses = batch.limits, new.when_full == "refuse"
-    if sheet.queued >= limits.queued_per_session and refuses:
-        raise Conflict(
-            f"{sheet.queued} messages already wait in this session.",
-            code="session_busy",
-            retry_after_s=1,
-        )
+def _has_room(db: sqlite3.Connection, new: NewTurn, limits: QueueLimits) -> bool:
+    """Whether project and gateway allow one more queued turn; raises for who is to be refused."""
     queued, queued_in_project = db.execute(_DEPTHS, (new.project_id,)).fetchone()
+    refuses = new.when_full == "refuse"
     if queued >= limits.queued:
         if refuses:
             raise Unavailable("Too much waits already. Try again later.", retry_after_s=5)
@@ -206,9 +205,18 @@ def _has_room(db: sqlite3.Connection, new: NewTurn, sheet: Sheet, batch: Batch) 
     return True
 
 
-def _write_busy(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted:
+def _check_session(new: NewTurn, sheet: Sheet, limits: QueueLimits) -> None:
+    if new.when_full == "refuse" and sheet.queued >= limits.queued_per_session:
+        raise Conflict(
+            f"{sheet.queued} messages already wait in this session.",
+            code="session_busy",
+            retry_after_s=1,
+        )
+
+
+def _write_busy(db: sqlite3.Connection, new: NewTurn, place: Place, now: int) -> Accepted:
     """Keep a message that cannot be worked on: its turn failed; the note at most once a minute."""
-    sheet, now = place.sheet, batch.now
+    sheet = place.sheet
     note = new.busy_reply if now - place.busy_told_at >= _BUSY_PAUSE else ()
     if note and sheet.address_id is not None:
         db.execute(_TELL_BUSY, (now, sheet.address_id))

@@ -44,23 +44,22 @@ UPDATE message SET text = ?, parts = ? WHERE project_id = ? AND session_id = ? A
 """
 _REKEY = "UPDATE address SET channel = ?, chat = ?, thread = ? WHERE address_id = ?"
 _MOVE_SESSIONS = "UPDATE session SET address_id = ? WHERE address_id = ?"
-_MOVE_DELIVERIES = """
-UPDATE outbox INDEXED BY outbox_lane SET address_id = ?, out_no = out_no + ?, channel = ?
- WHERE address_id = ? AND settled_at IS NULL
+_NOT_OVER = """
+SELECT delivery_id, state, is_command_answer, created_at, out_no, next_at
+  FROM outbox INDEXED BY outbox_lane WHERE address_id = ?1 AND settled_at IS NULL
+ UNION ALL
+SELECT delivery_id, state, is_command_answer, created_at, out_no, next_at
+  FROM outbox INDEXED BY outbox_held WHERE address_id = ?1 AND state = 'held'
+"""
+_PLACE = """
+UPDATE outbox SET address_id = ?, channel = ?, out_no = ?, next_at = ? WHERE delivery_id = ?
 """
 _MAKE_ROOM = """
-UPDATE address SET next_out_no = next_out_no + ?, session_id = coalesce(session_id, ?)
+UPDATE address
+   SET next_out_no = next_out_no + ?, session_id = coalesce(session_id, ?), moved_to = NULL
  WHERE address_id = ?
 """
-_WAIT_BEHIND = """
-UPDATE outbox INDEXED BY outbox_lane SET next_at = NULL
- WHERE address_id = ? AND settled_at IS NULL AND is_command_answer = 0 AND state = 'pending'
-"""
-_MOVE_HELD = """
-UPDATE outbox INDEXED BY outbox_held SET address_id = ?, out_no = out_no + ?, channel = ?
- WHERE address_id = ? AND state = 'held'
-"""
-_LEAVE = "UPDATE address SET session_id = NULL WHERE address_id = ?"
+_LEAVE = "UPDATE address SET session_id = NULL, moved_to = ? WHERE address_id = ?"
 _SET_REACHABLE = "UPDATE address SET is_reachable = ? WHERE address_id = ?"
 _BY_ID = "SELECT * FROM delivery_row WHERE project_id = ? AND delivery_id = ?"
 _BY_PROVIDER_ID = """
@@ -101,20 +100,34 @@ def move_address(db: sqlite3.Connection, move: MoveAddress, now: int) -> None:
     found = db.execute(_FIND_ADDRESS, old).fetchone()
     if found is None:
         return
-    old_id, session_id, next_out_no = found
+    old_id, session_id, _next_out_no = found
     target = db.execute(_FIND_ADDRESS, _key(move, new.channel, new.chat, new.thread)).fetchone()
     if target is None:
         db.execute(_REKEY, (new.channel, clean(new.chat), clean(new.thread or ""), old_id))
         return
-    # The old chat's parts are older: they keep their order and go behind what waits already.
-    place = (target[0], target[2] - 1, new.channel, old_id)
-    db.execute(_MOVE_DELIVERIES, place)
-    db.execute(_MOVE_HELD, place)
-    db.execute(_MAKE_ROOM, (next_out_no - 1, session_id, target[0]))
-    db.execute(_WAIT_BEHIND, (target[0],))
-    db.execute(_MOVE_SESSIONS, (target[0], old_id))
-    db.execute(_LEAVE, (old_id,))
-    promote_lane(db, target[0], now)
+    target_id, _session_id, first_no = target
+    count = _merge_lanes(db, old_id, target_id, channel=new.channel, first_no=first_no)
+    db.execute(_MAKE_ROOM, (count, session_id, target_id))
+    db.execute(_MOVE_SESSIONS, (target_id, old_id))
+    db.execute(_LEAVE, (target_id, old_id))
+    promote_lane(db, target_id, now)
+
+
+def _merge_lanes(
+    db: sqlite3.Connection, old_id: int, target_id: int, *, channel: str, first_no: int
+) -> int:
+    """Put what is not over in both lanes into one; how many parts.
+
+    What is on its way already goes first, the rest by age.
+    """
+    rows = [row for lane in (target_id, old_id) for row in db.execute(_NOT_OVER, (lane,))]
+    rows.sort(key=lambda row: (row[1] == "pending", row[3], row[4]))
+    for number, row in enumerate(rows, first_no):
+        delivery_id, state, is_command_answer, _created_at, _out_no, next_at = row
+        waits = state == "pending" and not is_command_answer
+        place = (target_id, channel, number, None if waits else next_at)
+        db.execute(_PLACE, (*place, delivery_id))
+    return len(rows)
 
 
 def set_reachability(db: sqlite3.Connection, change: SetReachability, now: int) -> None:

@@ -157,6 +157,15 @@ def promote(db: sqlite3.Connection, delivery: Row, now: int) -> str | None:
     return delivery_id if next_at <= now else None
 
 
+def is_first(db: sqlite3.Connection, delivery: Row) -> bool:
+    """Whether a part (a `delivery_row`) has nothing before it in its lane."""
+    if delivery[17]:
+        first = db.execute(_FIRST_OF_ANSWER, (delivery[1], delivery[3])).fetchone()
+    else:
+        first = db.execute(_FIRST_OF_LANE, (delivery[21],)).fetchone()
+    return first is None or first[0] == delivery[0]
+
+
 def promote_lane(db: sqlite3.Connection, address_id: int, now: int) -> None:
     """Make the first part of a lane due, if it waits for nothing else."""
     first = db.execute(_FIRST_OF_LANE, (address_id,)).fetchone()

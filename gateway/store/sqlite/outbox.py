@@ -13,7 +13,13 @@ from gateway.domain.ids import DeliveryId, ProjectId
 from gateway.store.protocol.outbox import DeliveryFilter, SendResult
 from gateway.store.rows import Row, clean_or_none, from_time, to_delivery, to_time_or_none
 from gateway.store.sqlite.area import Area
-from gateway.store.sqlite.lanes import close_lane, end_later_parts, promote, promote_lane
+from gateway.store.sqlite.lanes import (
+    close_lane,
+    end_later_parts,
+    is_first,
+    promote,
+    promote_lane,
+)
 
 _DUE = """
 SELECT d.delivery_id FROM delivery_row AS d
@@ -71,7 +77,7 @@ _IN_ORDER = "ORDER BY d.created_at, d.turn_id, d.part_no LIMIT ?5"
 _REPLAY = """
 UPDATE outbox
    SET state = 'pending', settled_at = NULL, next_at = NULL, error = NULL, attempts = 0,
-       receipt = NULL, out_no = ?, created_at = ?
+       receipt = NULL, out_no = ?, created_at = ?, address_id = ?, channel = ?
  WHERE delivery_id = ?
 """
 _GIVE_UP = """
@@ -83,8 +89,10 @@ SELECT delivery_id FROM outbox
  WHERE project_id = ? AND turn_id = ? AND part_no > ? AND state = 'dead' AND error = 'earlier_part'
  ORDER BY part_no
 """
+_MOVED_TO = "SELECT moved_to FROM address WHERE address_id = ?"
 _TAKE_NUMBER = """
-UPDATE address SET next_out_no = next_out_no + 1 WHERE address_id = ? RETURNING next_out_no - 1
+UPDATE address SET next_out_no = next_out_no + 1 WHERE address_id = ?
+RETURNING next_out_no - 1, channel
 """
 
 
@@ -187,7 +195,7 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
         return None
     is_settled = result.state not in UNSETTLED
     next_at = None
-    if not is_settled:
+    if result.state == "ambiguous" or (result.state == "pending" and is_first(db, row)):
         next_at = max(now, from_time(result.next_at)) if result.next_at else now
     db.execute(
         _END,
@@ -222,9 +230,15 @@ def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> 
 
 
 def _replay(db: sqlite3.Connection, row: Row, now: int) -> None:
+    """Put a part, and those that ended because of it, at the end of the lane as it is now."""
+    address_id = row[21]
+    while (moved_to := db.execute(_MOVED_TO, (address_id,)).fetchone()[0]) is not None:
+        address_id = moved_to
     cut_off = db.execute(_CUT_OFF, (row[1], row[3], row[4])).fetchall()
     for delivery_id in (row[0], *(part[0] for part in cut_off)):
-        out_no = db.execute(_TAKE_NUMBER, (row[21],)).fetchone()[0]
-        db.execute(_REPLAY, (out_no, now, delivery_id))
-    promote(db, row, now)
-    promote_lane(db, row[21], now)
+        out_no, channel = db.execute(_TAKE_NUMBER, (address_id,)).fetchone()
+        db.execute(_REPLAY, (out_no, now, address_id, channel, delivery_id))
+    if row[17]:
+        promote(db, row, now)
+    else:
+        promote_lane(db, address_id, now)

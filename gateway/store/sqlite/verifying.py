@@ -130,7 +130,8 @@ SELECT o.delivery_id, 'it stands behind others and is due'
    AND (o.state IN ('sending', 'ambiguous') OR o.next_at IS NOT NULL)
    AND EXISTS (SELECT 1 FROM outbox AS e
                 WHERE e.address_id = o.address_id AND e.settled_at IS NULL
-                  AND e.is_command_answer = 0 AND e.out_no < o.out_no)
+                  AND e.is_command_answer = 0 AND e.out_no < o.out_no
+                  AND (o.state = 'pending' OR (e.state = 'pending' AND e.attempts = 0)))
  UNION ALL
 SELECT o.delivery_id, 'it is first of its lane and never due'
   FROM outbox AS o
