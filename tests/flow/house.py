@@ -281,6 +281,7 @@ async def house(
     room: Callable[[Path], int] | None = None,
     is_alone: bool = True,
     worker_times: WorkerTimes = QUICK,
+    outbox_poll_s: float = 0.02,
     **binding_fields: Any,
 ) -> AsyncIterator[House]:
     """Build everything over the store in that directory (or the given one); nothing runs yet."""
@@ -303,6 +304,7 @@ async def house(
             room=room,
             is_alone=is_alone,
             worker_times=worker_times,
+            outbox_poll_s=outbox_poll_s,
             binding_fields=binding_fields,
         )
 
@@ -321,6 +323,7 @@ def _build(
     room: Callable[[Path], int] | None,
     is_alone: bool,
     worker_times: WorkerTimes,
+    outbox_poll_s: float,
     binding_fields: dict[str, Any],
 ) -> House:
     flaky = FlakyStore(real)
@@ -335,7 +338,14 @@ def _build(
         return catalogue
 
     live, admission, connected = Live(), Admission(), {channel.name}
-    outbox = Outbox(store, current, owner=owner, connected=connected, poll_s=0.02, send_timeout_s=1)
+    outbox = Outbox(
+        store,
+        current,
+        owner=owner,
+        connected=connected,
+        poll_s=outbox_poll_s,
+        send_timeout_s=1,
+    )
     worker = Worker(
         store,
         current,

@@ -331,6 +331,9 @@ async def test_a_platform_that_hangs_fills_its_own_lanes_only(
             await home.say("hi", chat=chat)
         await home.channel.wait_for_tries(2)
         await settle(home, "sending", "sending", "pending")
+        passed = home.outbox.last_pass_at
+        await home.until(lambda: home.outbox.last_pass_at > passed + 0.05)
+        assert len(home.channel.tries) == 2
         held[0].release.set()
         await home.channel.wait_for_tries(3)
         held[1].release.set()

@@ -25,6 +25,7 @@ from gateway.domain.turns import (
     TurnOptions,
 )
 from gateway.errors import Unprocessable
+from gateway.flow.live import TurnBegan, TurnEnded
 from gateway.flow.worker import WorkerTimes
 from gateway.store.protocol.inbox import ClaimTerms
 from gateway.testing.models import Hold
@@ -120,6 +121,22 @@ def _free_slots(home: House) -> int:
     terms = home.worker.reserve(100)
     home.worker.release(terms)
     return terms.limit if terms else 0
+
+
+async def test_nothing_waits_for_a_poll(data: Path) -> None:
+    thinker = Thinker(is_held=True)
+    slow = replace(QUICK, poll_s=60)
+    home_of = house(data, think=thinker, worker_times=slow, outbox_poll_s=60)
+    async with home_of as home, home.at_work():
+        await home.until(lambda: home.worker.last_pass_at and home.outbox.last_pass_at)
+        await home.say("one")
+        await home.say("two")
+        await home.say("/status")
+        await home.channel.wait_for_sent(1)
+        thinker.release.set()
+        await home.channel.wait_for_sent(3)
+
+    assert thinker.ran == ["one", "two"]
 
 
 async def test_no_slot_is_given_away_twice(data: Path) -> None:
@@ -429,6 +446,22 @@ async def test_a_process_takes_its_own_expired_turn_over_without_breaking(data: 
         await home.sound()
 
     assert home.channel.texts == ["re hi"]
+
+
+async def test_listeners_stay_with_a_turn_that_its_process_takes_over(data: Path) -> None:
+    thinker = Thinker(is_held=True)
+    never = replace(QUICK, heartbeat_s=60)
+    async with house(data, think=thinker, worker_times=never) as home, home.at_work():
+        started = await home.api("hi")
+        await home.until(lambda: thinker.at_once)
+        home.clock.ahead_s += 31
+        await home.until(lambda: len(thinker.ran) == 2 and home.worker.running == 1)
+        thinker.release.set()
+        events = [one.event async for one in home.chat.events(PRINCIPAL, started)]
+
+    assert [type(event) for event in events].count(TurnBegan) == 2
+    assert isinstance(events[-1], TurnEnded)
+    assert home.flaky.calls["events"] == 0
 
 
 async def test_turns_go_on_after_the_store_was_away_for_longer_than_a_lease(data: Path) -> None:
