@@ -109,6 +109,8 @@ def problem(block: Block, real: str) -> str | None:
     return missing_line(block.text, real)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 async def test_every_call_of_the_page_answers_as_shown(demo: GatewayProcess) -> None:
     printed = await outputs(demo)
 

@@ -28,6 +28,7 @@ async def run(*command: str, folder: Path, **environment: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 async def test_the_channel_of_the_page_is_installed_found_and_passes_its_own_tests(
     tmp_path: Path,
 ) -> None:
