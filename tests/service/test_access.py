@@ -108,7 +108,11 @@ async def test_the_use_of_a_key_is_noted(store: Store, clock: FixedClock) -> Non
     assert datetime.now(UTC) - used < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("text", ["", "x", "gw_sk_", new_key_text("secret"), new_key_text("admin")])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "gw_sk_", new_key_text("secret"), new_key_text("admin")],
+    ids=["empty", "a letter", "a prefix", "a secret key", "an admin key"],
+)
 async def test_an_unknown_key_is_refused(store: Store, clock: FixedClock, text: str) -> None:
     with pytest.raises(Unauthorized):
         await Office(store, clock).access.authenticate(text)

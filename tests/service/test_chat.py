@@ -270,7 +270,11 @@ def visitor_of(session_id: SessionId, participant_id: str | None) -> Principal:
     )
 
 
-@pytest.mark.parametrize("turn_id", [new_turn_id(), TurnId("nonsense"), TurnId("")])
+@pytest.mark.parametrize(
+    "turn_id",
+    [new_turn_id(), TurnId("nonsense"), TurnId("")],
+    ids=["well formed", "nonsense", "empty"],
+)
 async def test_an_unknown_turn_is_not_found(data: Path, turn_id: TurnId) -> None:
     async with house(data) as home:
         with pytest.raises(NotFound):
