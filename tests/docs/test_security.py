@@ -1,6 +1,7 @@
 """docs/security.md names what there is: prefixes of keys, scopes, limits."""
 
 import re
+from pathlib import Path
 
 from gateway.api.http.server import IDLE_S, MAX_HEADERS, MAX_LINE_BYTES
 from gateway.api.http.settings import ApiSettings
@@ -8,6 +9,7 @@ from gateway.api.native.routes import ENDPOINTS
 from gateway.domain.access import DEFAULT_SCOPES, PREFIXES
 from gateway.service.tokens import RENEWABLE_FOR, TOKEN_LIFE
 from tests.docs.page import ROOT
+from tests.stories.daemon import DESK, SCRIPTED, serving
 
 PAGE = (ROOT / "docs/security.md").read_text()
 
@@ -43,3 +45,18 @@ def test_times_and_sizes_are_those_of_the_code() -> None:
     assert f"{MAX_LINE_BYTES} bytes a line or header, {MAX_HEADERS} headers" in PAGE
     assert settings.limits.requests_per_minute == 600
     assert settings.limits.bad_keys_per_minute == 60
+
+
+async def test_no_text_and_no_name_of_a_person_is_in_the_log_however_much_it_tells(
+    tmp_path: Path,
+) -> None:
+    person = {"external_id": "customer-canary", "name": "Ann Canary", "data": {"k": "canary"}}
+
+    config = SCRIPTED + DESK + '[log]\nlevel = "debug"\n'
+    async with serving(tmp_path, config) as (gateway, caller):
+        turn = await caller.say("a canary in a message", participant=person)
+        await gateway.stop()
+
+    assert "canary" in turn["output_text"]
+    assert turn["id"] in gateway.log
+    assert "canary" not in gateway.log.lower()
