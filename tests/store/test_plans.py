@@ -15,6 +15,7 @@ import pytest
 
 import gateway.store.sqlite as package
 from gateway.store.sqlite import history, outbox
+from gateway.store.sqlite.columns import DeliveryAt, SessionAt, TurnAt
 from gateway.store.sqlite.schema import migrate
 
 STATEMENT = re.compile(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)\b")
@@ -81,3 +82,16 @@ def test_no_statement_walks_through_a_table(
     plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
     assert [step for step in plan if WALK.search(step)] == [], name
+
+
+@pytest.mark.parametrize(
+    ("view", "columns"),
+    [("turn_row", TurnAt), ("delivery_row", DeliveryAt), ("session_row", SessionAt)],
+)
+def test_columns_stand_where_operations_look_for_them(
+    database: sqlite3.Connection, view: str, columns: type
+) -> None:
+    found = [column[0] for column in database.execute(f"SELECT * FROM {view}").description]
+
+    known = {name.lower(): at for name, at in vars(columns).items() if name.isupper()}
+    assert {name: found.index(name) for name in known} == known

@@ -17,8 +17,11 @@ from gateway.store.sqlite.area import Area
 _ADD = """
 INSERT INTO api_key (project_id, key_id, key_hash, created_at, fields) VALUES (?, ?, ?, ?, ?)
 """
-_BY_HASH = "SELECT fields FROM api_key WHERE key_hash = ?"
-_BY_PREVIOUS_HASH = "SELECT fields FROM api_key WHERE previous_hash = ?"
+_BY_HASH = """
+SELECT fields, 0 FROM api_key WHERE key_hash = ?1
+ UNION ALL
+SELECT fields, 1 FROM api_key WHERE previous_hash = ?1
+"""
 _ONE = "SELECT fields FROM api_key WHERE key_id = ?1 AND (?2 IS NULL OR project_id = ?2)"
 _ALL = """
 SELECT fields FROM api_key WHERE ?1 IS NULL OR project_id = ?1 ORDER BY created_at, key_id
@@ -45,10 +48,7 @@ class SqliteAccounts(Area):
     async def find_key(self, key_hash: bytes) -> FoundKey | None:
         """The key with that hash, revoked and expired ones included; None = none."""
         row = await self._readers.one(_BY_HASH, (key_hash,))
-        if row is not None:
-            return FoundKey(to_key(row[0]), False)
-        row = await self._readers.one(_BY_PREVIOUS_HASH, (key_hash,))
-        return None if row is None else FoundKey(to_key(row[0]), True)
+        return None if row is None else FoundKey(to_key(row[0]), bool(row[1]))
 
     async def key(self, project_id: ProjectId | None, key_id: KeyId) -> ApiKey | None:
         """One key; project None = any (operators' commands)."""

@@ -17,6 +17,7 @@ from gateway.store.protocol.inbox import (
     SetReachability,
 )
 from gateway.store.rows import Row, clean, clean_or_none, from_content
+from gateway.store.sqlite.columns import DeliveryAt
 from gateway.store.sqlite.lanes import (
     close_lane,
     end_later_parts,
@@ -143,20 +144,23 @@ def set_reachability(db: sqlite3.Connection, change: SetReachability, now: int) 
 def report_delivery(db: sqlite3.Connection, report: ReportDelivery, now: int) -> None:
     """Move the receipt of a delivery forward; a doubtful one is settled by it."""
     row = _find_delivery(db, report)
-    if row is None or _RANK[report.status] < _RANK[row[15]]:
+    if row is None or _RANK[report.status] < _RANK[row[DeliveryAt.RECEIPT]]:
         return
-    if report.status == "failed" and row[15] is not None:
+    if report.status == "failed" and row[DeliveryAt.RECEIPT] is not None:
         return
-    receipt = row[15] if report.status == "sent" else report.status
-    state: DeliveryState = row[11]
-    settled_at, next_at = row[24], row[18]
+    receipt = row[DeliveryAt.RECEIPT] if report.status == "sent" else report.status
+    state: DeliveryState = row[DeliveryAt.STATE]
+    settled_at, next_at = row[DeliveryAt.SETTLED_AT], row[DeliveryAt.NEXT_AT]
     if state == "ambiguous":
         state = "dead" if report.status == "failed" else "sent"
         settled_at, next_at = now, None
     error = clean_or_none(report.error)
     provider_id = clean_or_none(report.provider_id)
-    db.execute(_SET_RECEIPT, (receipt, error, state, settled_at, next_at, provider_id, row[0]))
-    if state != row[11]:
+    db.execute(
+        _SET_RECEIPT,
+        (receipt, error, state, settled_at, next_at, provider_id, row[DeliveryAt.DELIVERY_ID]),
+    )
+    if state != row[DeliveryAt.STATE]:
         if state == "dead":
             end_later_parts(db, row, now)
         promote(db, row, now)

@@ -12,6 +12,7 @@ from gateway.domain.conversation import Message
 from gateway.domain.turns import TERMINAL, Lease, Turn, TurnOutcome, TurnState
 from gateway.store.protocol.turns import Committed
 from gateway.store.rows import clean, from_time, from_tool_calls, to_json, to_time, to_turn
+from gateway.store.sqlite.columns import SessionAt
 from gateway.store.sqlite.lanes import Origin, add_deliveries
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import (
@@ -73,7 +74,7 @@ def finish_turn(
     state = _state(outcome, was_to_stop=bool(status[1]))
     _check(outcome, sheet)
     turn, own = recent.take_claimed(turn_id) or _load_turn(db, key)
-    channel = turn.channel or sheet.row[4]
+    channel = turn.channel or sheet.row[SessionAt.CHANNEL]
     stored = [
         add_message(db, sheet, message, turn_id=turn_id, channel=channel, now=now)
         for message in outcome.messages

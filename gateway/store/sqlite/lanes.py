@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from gateway.domain.delivery import NewDelivery
 from gateway.store.rows import Row, to_json_always
+from gateway.store.sqlite.columns import DeliveryAt
 
 _FIND_ADDRESS = """
 SELECT address_id, session_id, is_reachable, busy_told_at FROM address
@@ -143,14 +144,11 @@ def promote(db: sqlite3.Connection, delivery: Row, now: int) -> str | None:
 
     Gives its id when it may leave at once.
     """
-    if delivery[17]:
-        first = db.execute(_FIRST_OF_ANSWER, (delivery[1], delivery[3])).fetchone()
-    else:
-        first = db.execute(_FIRST_OF_LANE, (delivery[21],)).fetchone()
+    first = _first(db, delivery)
     if first is None or first[1] != "pending":
         return None
     delivery_id: str = first[0]
-    blocked_until: int = db.execute(_LANE, (delivery[21],)).fetchone()[3]
+    blocked_until: int = db.execute(_LANE, (delivery[DeliveryAt.ADDRESS_ID],)).fetchone()[3]
     next_at = max(now if first[2] is None else first[2], blocked_until)
     if next_at != first[2]:
         db.execute(_SET_NEXT_AT, (next_at, delivery_id))
@@ -159,11 +157,8 @@ def promote(db: sqlite3.Connection, delivery: Row, now: int) -> str | None:
 
 def is_first(db: sqlite3.Connection, delivery: Row) -> bool:
     """Whether a part (a `delivery_row`) has nothing before it in its lane."""
-    if delivery[17]:
-        first = db.execute(_FIRST_OF_ANSWER, (delivery[1], delivery[3])).fetchone()
-    else:
-        first = db.execute(_FIRST_OF_LANE, (delivery[21],)).fetchone()
-    return first is None or first[0] == delivery[0]
+    first = _first(db, delivery)
+    return first is None or first[0] == delivery[DeliveryAt.DELIVERY_ID]
 
 
 def promote_lane(db: sqlite3.Connection, address_id: int, now: int) -> None:
@@ -185,5 +180,19 @@ def close_lane(
 
 def end_later_parts(db: sqlite3.Connection, delivery: Row, now: int) -> None:
     """End the parts behind one (a `delivery_row`) that ended other than sent."""
-    key = (delivery[1], delivery[3], delivery[4])
+    key = (
+        delivery[DeliveryAt.PROJECT_ID],
+        delivery[DeliveryAt.TURN_ID],
+        delivery[DeliveryAt.PART_NO],
+    )
     db.execute(_END_LATER_PARTS, (EARLIER_PART, now, *key))
+
+
+def _first(db: sqlite3.Connection, delivery: Row) -> Row | None:
+    """The first unsettled part where that one stands: (id, state, next_at)."""
+    if delivery[DeliveryAt.IS_COMMAND_ANSWER]:
+        answer = (delivery[DeliveryAt.PROJECT_ID], delivery[DeliveryAt.TURN_ID])
+        found: Row | None = db.execute(_FIRST_OF_ANSWER, answer).fetchone()
+    else:
+        found = db.execute(_FIRST_OF_LANE, (delivery[DeliveryAt.ADDRESS_ID],)).fetchone()
+    return found

@@ -13,6 +13,7 @@ from gateway.domain.ids import DeliveryId, ProjectId
 from gateway.store.protocol.outbox import DeliveryFilter, SendResult
 from gateway.store.rows import Row, clean_or_none, from_time, to_delivery, to_time_or_none
 from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.columns import DeliveryAt
 from gateway.store.sqlite.lanes import (
     close_lane,
     end_later_parts,
@@ -169,7 +170,11 @@ class SqliteOutbox(Area):
 
         def operation(db: sqlite3.Connection) -> Delivery | None:
             row = db.execute(_ONE, (delivery_id,)).fetchone()
-            if row is None or row[1] != project_id or row[11] not in {"held", "dead", "expired"}:
+            if (
+                row is None
+                or row[DeliveryAt.PROJECT_ID] != project_id
+                or row[DeliveryAt.STATE] not in {"held", "dead", "expired"}
+            ):
                 return None
             if to == "cancelled":
                 db.execute(_GIVE_UP, (delivery_id,))
@@ -190,8 +195,8 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
     row = db.execute(_ONE, (result.delivery_id,)).fetchone()
     if row is None:
         return None
-    is_ours = row[11] == "sending" and row[22] == owner
-    if not is_ours and row[11] != "ambiguous":
+    is_ours = row[DeliveryAt.STATE] == "sending" and row[DeliveryAt.OWNER] == owner
+    if not is_ours and row[DeliveryAt.STATE] != "ambiguous":
         return None
     is_settled = result.state not in UNSETTLED
     next_at = None
@@ -214,14 +219,18 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
     if is_settled and result.state != "sent":
         end_later_parts(db, row, now)
     if result.state == "dead" and result.scope == "address":
-        db.execute(_SET_UNREACHABLE, (row[21],))
-        close_lane(db, row[21], now, with_held=False)
+        db.execute(_SET_UNREACHABLE, (row[DeliveryAt.ADDRESS_ID],))
+        close_lane(db, row[DeliveryAt.ADDRESS_ID], now, with_held=False)
     return promote(db, row, now)
 
 
 def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> None:
     """Keep everything of the address, or of the account, waiting until then."""
-    channel, account, address_id = row[23], row[6], row[21]
+    channel, account, address_id = (
+        row[DeliveryAt.CHANNEL],
+        row[DeliveryAt.ACCOUNT],
+        row[DeliveryAt.ADDRESS_ID],
+    )
     if result.scope == "account":
         db.execute(_BLOCK_ACCOUNT, (channel, account, until))
         db.execute(_HOLD_ACCOUNT, (until, channel, until, account))
@@ -231,14 +240,16 @@ def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> 
 
 def _replay(db: sqlite3.Connection, row: Row, now: int) -> None:
     """Put a part, and those that ended because of it, at the end of the lane as it is now."""
-    address_id = row[21]
+    address_id = row[DeliveryAt.ADDRESS_ID]
     while (moved_to := db.execute(_MOVED_TO, (address_id,)).fetchone()[0]) is not None:
         address_id = moved_to
-    cut_off = db.execute(_CUT_OFF, (row[1], row[3], row[4])).fetchall()
-    for delivery_id in (row[0], *(part[0] for part in cut_off)):
+    cut_off = db.execute(
+        _CUT_OFF, (row[DeliveryAt.PROJECT_ID], row[DeliveryAt.TURN_ID], row[DeliveryAt.PART_NO])
+    ).fetchall()
+    for delivery_id in (row[DeliveryAt.DELIVERY_ID], *(part[0] for part in cut_off)):
         out_no, channel = db.execute(_TAKE_NUMBER, (address_id,)).fetchone()
         db.execute(_REPLAY, (out_no, now, address_id, channel, delivery_id))
-    if row[17]:
+    if row[DeliveryAt.IS_COMMAND_ANSWER]:
         promote(db, row, now)
     else:
         promote_lane(db, address_id, now)

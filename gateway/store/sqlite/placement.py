@@ -19,6 +19,7 @@ from gateway.domain.people import IdentityKey
 from gateway.errors import Conflict, NotFound
 from gateway.store.protocol.inbox import NewTurn
 from gateway.store.rows import clean, clean_or_none, to_json
+from gateway.store.sqlite.columns import SessionAt
 from gateway.store.sqlite.lanes import put_address
 from gateway.store.sqlite.sessions import Sheet, load_sheet
 
@@ -130,7 +131,7 @@ def _participant(
     if new.identity is not None:
         return find_or_make_identity(db, new.project_id, new.identity, now)[0]
     if sheet is not None:
-        return ParticipantId(sheet.row[3])
+        return ParticipantId(sheet.row[SessionAt.PARTICIPANT_ID])
     return add_participant(db, new.project_id, None, now)
 
 
@@ -169,7 +170,7 @@ def _current_session(
         return None
     idle = new.session_idle_s * _MICROSECONDS
     is_idle = idle > 0 and not sheet.pending and now - sheet.updated_at > idle
-    if is_idle or sheet.row[2] != new.bot:
+    if is_idle or sheet.row[SessionAt.BOT] != new.bot:
         reason = "idle" if is_idle else "bot_changed"
         db.execute(_END, (now, reason, now, new.project_id, session_id))
         return None

@@ -17,6 +17,7 @@ from typing import Any
 from gateway.domain.conversation import Session
 from gateway.domain.ids import ProjectId, SessionId
 from gateway.store.rows import Row, to_json, to_session, to_tool_calls
+from gateway.store.sqlite.columns import SessionAt
 
 _SELECT = "SELECT * FROM session_row WHERE project_id = ? AND session_id = ?"
 _SAVE = """
@@ -86,23 +87,23 @@ class Sheet:
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self.session_id: SessionId = row[0]
-        self.project_id: ProjectId = row[1]
-        self.agent: str | None = row[8]
-        self.version: int = row[14]
-        self.pending: int = row[15]
-        self.ended_at: int | None = row[16]
-        self.end_reason: str | None = row[17]
-        self.updated_at: int = row[19]
-        self.address_id: int | None = row[20]
-        self.next_seq: int = row[21]
-        self.next_message_seq: int = row[22]
-        self.last_message_at: int = row[23]
-        self.queued: int = row[24]
-        self.queued_before: int = row[24]
-        self.ready_at: int | None = row[25]
-        self.owner: str | None = row[26]
-        self.epoch: int = row[27]
+        self.session_id: SessionId = row[SessionAt.SESSION_ID]
+        self.project_id: ProjectId = row[SessionAt.PROJECT_ID]
+        self.agent: str | None = row[SessionAt.AGENT]
+        self.version: int = row[SessionAt.VERSION]
+        self.pending: int = row[SessionAt.PENDING]
+        self.ended_at: int | None = row[SessionAt.ENDED_AT]
+        self.end_reason: str | None = row[SessionAt.END_REASON]
+        self.updated_at: int = row[SessionAt.UPDATED_AT]
+        self.address_id: int | None = row[SessionAt.ADDRESS_ID]
+        self.next_seq: int = row[SessionAt.NEXT_SEQ]
+        self.next_message_seq: int = row[SessionAt.NEXT_MESSAGE_SEQ]
+        self.last_message_at: int = row[SessionAt.LAST_MESSAGE_AT]
+        self.queued: int = row[SessionAt.QUEUED]
+        self.queued_before: int = row[SessionAt.QUEUED]
+        self.ready_at: int | None = row[SessionAt.READY_AT]
+        self.owner: str | None = row[SessionAt.OWNER]
+        self.epoch: int = row[SessionAt.EPOCH]
 
     @property
     def waiting(self) -> int:
@@ -112,11 +113,15 @@ class Sheet:
     def session(self, *, state: str | None = None) -> Session:
         """The session as it stands now; `state` is its document where it was just changed."""
         row = list(self.row)
-        row[8] = self.agent
-        row[14], row[15] = self.version, self.pending
-        row[16], row[17], row[19] = self.ended_at, self.end_reason, self.updated_at
+        row[SessionAt.AGENT] = self.agent
+        row[SessionAt.VERSION], row[SessionAt.PENDING] = self.version, self.pending
+        row[SessionAt.ENDED_AT], row[SessionAt.END_REASON], row[SessionAt.UPDATED_AT] = (
+            self.ended_at,
+            self.end_reason,
+            self.updated_at,
+        )
         if state is not None:
-            row[11] = state
+            row[SessionAt.STATE] = state
         return to_session(row)
 
     def take_seq(self) -> int:

@@ -18,6 +18,7 @@ from gateway.store.rows import (
     to_message,
     to_time,
 )
+from gateway.store.sqlite.columns import TurnAt
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet
 
@@ -98,7 +99,7 @@ def load_window(
 
     Messages of other turns that are still queued are left out: they are later in the talk.
     """
-    turn_id, first = turn[0], turn[26]
+    turn_id, first = turn[TurnAt.TURN_ID], turn[TurnAt.FIRST_MESSAGE]
     others = _queued_turns(db, sheet, turn_id)
     # What came after this turn's first message may all belong to others.
     later = sheet.next_message_seq - first if others and first is not None else 0
@@ -113,9 +114,18 @@ def load_window(
 
 def turn_messages(db: sqlite3.Connection, turn: Row) -> tuple[Message, ...]:
     """The messages of a turn (a `turn_row`), oldest first."""
-    if turn[26] is None:
+    if turn[TurnAt.FIRST_MESSAGE] is None:
         return ()
-    rows = db.execute(_BETWEEN, (turn[1], turn[2], turn[26], turn[27], turn[0])).fetchall()
+    rows = db.execute(
+        _BETWEEN,
+        (
+            turn[TurnAt.PROJECT_ID],
+            turn[TurnAt.SESSION_ID],
+            turn[TurnAt.FIRST_MESSAGE],
+            turn[TurnAt.LAST_MESSAGE],
+            turn[TurnAt.TURN_ID],
+        ),
+    ).fetchall()
     return tuple([to_message(row) for row in rows])
 
 

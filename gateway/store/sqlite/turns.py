@@ -26,6 +26,7 @@ from gateway.store.rows import (
 )
 from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.claims import claim_sessions
+from gateway.store.sqlite.columns import TurnAt
 from gateway.store.sqlite.finish import finish_turn, holds_lease
 from gateway.store.sqlite.sessions import (
     DECLINED,
@@ -201,9 +202,18 @@ class SqliteTurns(Area):
         row = await self._readers.one(_TURN, (project_id, turn_id))
         if row is None:
             return None
-        if not with_messages or row[26] is None:
+        if not with_messages or row[TurnAt.FIRST_MESSAGE] is None:
             return to_turn(row)
-        rows = await self._readers.all(_MESSAGES, (project_id, row[2], row[26], row[27], turn_id))
+        rows = await self._readers.all(
+            _MESSAGES,
+            (
+                project_id,
+                row[TurnAt.SESSION_ID],
+                row[TurnAt.FIRST_MESSAGE],
+                row[TurnAt.LAST_MESSAGE],
+                turn_id,
+            ),
+        )
         return to_turn(row, tuple([to_message(message) for message in rows]))
 
     async def pending_turns(self, project_id: ProjectId, *, account: str, address: Address) -> int:
@@ -243,16 +253,16 @@ def _request_cancel(db: sqlite3.Connection, project_id: str, turn_id: str, now: 
     row = db.execute(_TURN, (project_id, turn_id)).fetchone()
     if row is None:
         return None
-    if row[5] in TERMINAL:
+    if row[TurnAt.STATE] in TERMINAL:
         return to_turn(row)
-    if row[5] == "running":
+    if row[TurnAt.STATE] == "running":
         db.execute(_ASK_TO_STOP, (project_id, turn_id))
         return to_turn(db.execute(_TURN, (project_id, turn_id)).fetchone())
-    sheet = load_sheet(db, project_id, row[2])
+    sheet = load_sheet(db, project_id, row[TurnAt.SESSION_ID])
     db.execute(_CANCEL, (now, project_id, turn_id))
     if sheet is not None:
         sheet.pending -= 1
-        sheet.queued -= row[5] == "queued"
+        sheet.queued -= row[TurnAt.STATE] == "queued"
         if sheet.owner is None:
             refresh_ready(db, sheet, now)
         save_sheet(db, sheet, now)
@@ -265,14 +275,14 @@ def _resume(
     row = db.execute(_TURN, key).fetchone()
     if row is None:
         return None
-    if row[5] != "waiting":
+    if row[TurnAt.STATE] != "waiting":
         raise Conflict("This turn does not wait for results.", code="already_completed")
-    wanted = [call.id for call in to_tool_calls(row[20])]
+    wanted = [call.id for call in to_tool_calls(row[TurnAt.TOOL_CALLS])]
     missing = [call_id for call_id in wanted if call_id not in results]
     if missing:
         raise Unprocessable(f"There is no result for the calls {', '.join(missing)}.")
     kept = {call_id: clean(results[call_id]) for call_id in wanted}
-    _queue_again(db, (key[0], row[2], key[1]), kept, now)
+    _queue_again(db, (key[0], row[TurnAt.SESSION_ID], key[1]), kept, now)
     return to_turn(db.execute(_TURN, key).fetchone())
 
 
