@@ -11,7 +11,6 @@ from tests.docs.page import ROOT
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 GUIDES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/channels").glob("*.md")])
 TOP = ("gateway", "channels", "tests", "docs", "bench", "systemd")
-LINE_CHARS = 130
 
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
