@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 
 

@@ -15,7 +15,7 @@ import aiohttp
 from gateway.testing import OpenAIServer, TelegramServer
 from gateway.testing.process import GatewayProcess
 
-PATIENCE_S = 20.0
+PATIENCE_S = 45.0
 SECRET = "a-webhook-secret"
 
 DESK = """
