@@ -52,7 +52,11 @@ def command() -> None:
 @click.option("--bot", "bots", multiple=True, help="Bot it reaches; once for each. [default: all]")
 @click.option("--publishable", is_flag=True, help="A key for web pages: opens sessions only.")
 @click.option("--origin", "origins", multiple=True, help="Web origin of those pages.")
-@click.option("--workspace", is_flag=True, help="Admin key for all projects of the workspace.")
+@click.option(
+    "--workspace",
+    is_flag=True,
+    help="Admin key that names its workspace; this version has no path that needs one.",
+)
 @click.option("--owner", help="E-mail of the person it belongs to.")
 @click.option("--expires", help="A time (RFC 3339) or a duration (30d, 12h). [default: never]")
 @common_options

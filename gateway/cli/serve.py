@@ -36,7 +36,7 @@ def command(call: Call, demo: bool) -> None:
     registry = Registry()
     config = read_whole_config(call, registry)
     settings = config.settings.log
-    configure_logs(level=settings.level, log_format=settings.format)
+    configure_logs(level=settings.level, log_format=settings.format, shows_content=settings.content)
     call.keeps_log = True
     asyncio.run(_serve(config, registry, is_demo=demo))
 

@@ -81,7 +81,7 @@ def _tell(running: Config, plan: Plan) -> None:
     """Log what changed, with the level that is in force now."""
     wanted = plan.config.settings.log
     if wanted.level != running.settings.log.level:
-        configure_logs(level=wanted.level, log_format=wanted.format)
+        configure_logs(level=wanted.level, log_format=wanted.format, shows_content=wanted.content)
     log.info("configuration_reloaded", changes=list(plan.changes))
     if plan.waiting:
         log.warning("restart_needed", waiting=list(plan.waiting))

@@ -138,7 +138,13 @@ class Intake:
             self._worker.cancel_session(result.session_id)
         if result.state not in ("queued", "running"):
             self._wake_outbox()
-        log.debug("inbound_accepted", turn_id=result.turn_id, session_id=result.session_id)
+        log.debug(
+            "inbound_accepted",
+            turn_id=result.turn_id,
+            session_id=result.session_id,
+            text=entry.message.text if entry.message else None,
+            name=entry.identity.name if entry.identity else None,
+        )
 
     async def _entry(self, inbound: Inbound, binding: ChannelBinding) -> Entry | None:
         project, event, account = binding.project_id, _event(inbound), inbound.account

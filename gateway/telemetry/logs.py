@@ -31,8 +31,11 @@ _SECRET = re.compile(
 )
 
 
-def configure_logs(*, level: Level, log_format: Format) -> None:
-    """Set logging up for the process; may be called again, as loggers are looked up each time."""
+def configure_logs(*, level: Level, log_format: Format, shows_content: bool = False) -> None:
+    """Set logging up for the process; called again after a reload, loggers follow.
+
+    `shows_content` lets the texts of messages and the names of people into debug lines.
+    """
     is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
@@ -42,6 +45,7 @@ def configure_logs(*, level: Level, log_format: Format) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        *(() if shows_content else (hide_content,)),
         mask_secrets,
     ]
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -52,6 +56,17 @@ def configure_logs(*, level: Level, log_format: Format) -> None:
         cache_logger_on_first_use=False,
     )
     _route_standard_library(shared, renderer, number)
+
+
+def hide_content(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leave out what people wrote and what they are called: the keys `text` and `name`.
+
+    >>> hide_content(None, "debug", {"event": "x", "text": "Hi", "name": "Ann"})
+    {'event': 'x'}
+    """
+    event.pop("text", None)
+    event.pop("name", None)
+    return event
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

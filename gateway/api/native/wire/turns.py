@@ -51,7 +51,7 @@ class MessageIn(Given):
     agent: ShortText | None = Field(None, description="Agent to start with.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
     background: bool = Field(default=False, description="Answer at once, with 202.")
-    context: Object = Field(default_factory=dict, description="For the agent; not stored.")
+    context: Object = Field(default_factory=dict, description="For the agent; never a message.")
     locale: str | None = Field(None, max_length=35)
     timeout_s: float | None = Field(None, gt=0, le=3600)
     client_tools: bool = Field(default=False, description="The caller runs tools of kind client.")
