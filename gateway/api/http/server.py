@@ -26,6 +26,9 @@ MAX_HEADERS = 100
 IDLE_S = 25
 """aiohttp counts it from the last answer or the connection's start until a request is complete."""
 
+LINGER_S = 2.0
+"""How long the rest of a body is awaited once its answer is sent."""
+
 ENVELOPES = web.AppKey("gateway_envelopes", Envelopes)
 
 
@@ -82,6 +85,7 @@ class _Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type] # aiohttp's own way to say: none
             auto_decompress=False,
             keepalive_timeout=idle_s,
+            lingering_time=LINGER_S,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,

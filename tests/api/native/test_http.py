@@ -300,6 +300,18 @@ async def test_a_body_that_comes_too_slowly_is_refused(start: Start) -> None:
     assert (status, json.loads(body)["code"]) == (400, "body_too_slow")
 
 
+async def test_who_never_sends_the_rest_of_a_body_is_soon_hung_up_on(gateway: Gateway) -> None:
+    request = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{{"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    writer.write(request.encode())
+
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
 async def test_a_body_that_breaks_off_stores_nothing(gateway: Gateway) -> None:
     request = (
         f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.api.key}\r\n"
