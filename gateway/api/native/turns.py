@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from pydantic import Field
 
 from gateway.api.http.endpoints import Answer, Call, Endpoint
 from gateway.api.native import ids
@@ -19,11 +20,14 @@ from gateway.api.native.wire.events import EVENTS
 from gateway.api.native.wire.turns import ToolResultsIn, TurnOut, turn_out
 from gateway.errors import BadRequest, Conflict, FieldError, Unprocessable
 
+_MAX_DIGITS = 15
+"""No event has a longer number; every reader of JSON knows such a one exactly."""
+
 
 class AfterQuery(Parameters):
     """From where to read on; the header `Last-Event-ID` says the same."""
 
-    after: int | None = None
+    after: int | None = Field(None, ge=0, lt=10**_MAX_DIGITS)
 
 
 async def read_turn(call: Call) -> Answer:
@@ -45,7 +49,7 @@ async def read_events(call: Call) -> web.StreamResponse:
     after = call.query(AfterQuery).after
     last = call.request.headers.get("Last-Event-ID", "").strip()
     if after is None and last:
-        if not last.isascii() or not last.isdigit() or len(last) > 18:
+        if not last.isascii() or not last.isdigit() or len(last) > _MAX_DIGITS:
             raise BadRequest("Last-Event-ID must be a number.", code="invalid_cursor")
         after = int(last)
     turn_id = ids.turn_id(call.path("id"))

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import aiohttp
+import pytest
 
 from tests.api.conformance import events
 from tests.api.native.conftest import Start
@@ -97,6 +98,16 @@ async def test_a_finished_turn_can_be_read_again_from_anywhere(gateway: Gateway)
     assert whole.events[-1]["turn"] == first.events[-1]["turn"]
     assert all(event["seq"] > 5 for event in rest.events)
     assert rest.events[-1]["type"] == "turn.completed"
+
+
+@pytest.mark.parametrize("after", ["-1", str(10**15), str(10**22)])
+async def test_a_number_that_no_event_has_is_refused(gateway: Gateway, after: str) -> None:
+    turn = (await gateway.api.say("Hello")).json
+
+    reply = await gateway.api.get(f"/v1/turns/{turn['id']}/events?after={after}")
+
+    assert (reply.status, reply.code) == (422, "validation_failed")
+    assert reply.json["errors"][0]["pointer"] == "?after"
 
 
 async def test_a_turn_that_was_not_streamed_can_be_read_as_events(gateway: Gateway) -> None:
