@@ -112,7 +112,7 @@ def field_errors(found: ValidationError, *, prefix: str = "/") -> list[FieldErro
     for detail in details[:MAX_FIELD_ERRORS]:
         place = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"])
         code = "required" if detail["type"] == "missing" else detail["type"]
-        fields.append(FieldError(prefix + place, code, detail["msg"]))
+        fields.append(FieldError(prefix + place, code, detail["msg"].removeprefix("Value error, ")))
     return fields
 
 

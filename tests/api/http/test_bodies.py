@@ -3,9 +3,10 @@
 import json
 import tracemalloc
 from time import perf_counter
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from gateway.api.http.bodies import MAX_DEPTH, parse_object, validate
 from gateway.errors import BadRequest, Unprocessable
@@ -13,8 +14,14 @@ from gateway.errors import BadRequest, Unprocessable
 NESTED = "[" * 31 + "]" * 31
 
 
+def _not_root(name: str) -> str:
+    if name == "root":
+        raise ValueError("this name is taken")
+    return name
+
+
 class Doc(BaseModel):
-    name: str
+    name: Annotated[str, AfterValidator(_not_root)]
     parts: list[int] = []
 
 
@@ -101,6 +108,13 @@ def test_every_wrong_place_is_named_by_its_pointer() -> None:
 
     found = {(field.pointer, field.code) for field in caught.value.fields}
     assert found == {("/name", "required"), ("/parts/1", "int_parsing")}
+
+
+def test_a_rule_of_ours_is_told_in_its_own_words() -> None:
+    with pytest.raises(Unprocessable) as caught:
+        validate(Doc, {"name": "root"})
+
+    assert [field.detail for field in caught.value.fields] == ["this name is taken"]
 
 
 def test_the_value_that_was_wrong_is_not_repeated() -> None:
