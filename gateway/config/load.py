@@ -86,7 +86,7 @@ def load(
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file; give another with --config") from error
     except UnicodeDecodeError as error:

@@ -37,6 +37,13 @@ def test_text_that_is_not_utf8_is_refused_with_its_line(tmp_path: Path) -> None:
         load(path)
 
 
+def test_the_mark_that_some_editors_put_first_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'\xef\xbb\xbf[log]\nlevel = "debug"\n')
+
+    assert load(path).settings.log.level == "debug"
+
+
 def test_broken_toml_is_told_with_line_and_column(config_file: ConfigFile) -> None:
     (problem,) = config_file.problems("[server]\nlisten = 127.0.0.1:80\n")
 
