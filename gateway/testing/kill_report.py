@@ -107,9 +107,9 @@ def _rows(report: KillReport) -> list[tuple[str, str, str]]:
         ("calls over REST, repeated", _pair(counts, "calls", "repeated calls"), ""),
         ("updates of Telegram, repeated", _pair(counts, "updates", "repeated updates"), ""),
         ("messages answered once", f"{verdict.answered} of {said}", "all"),
-        ("given up after 3 kills", str(verdict.given_up), "few"),
-        ("sent twice around a kill", f"{verdict.repeats}", "1 a message"),
-        ("held after 2 such sends", str(verdict.held), "few"),
+        ("given up after 3 kills", str(verdict.given_up), "counted"),
+        ("sent twice around a kill", f"{verdict.repeats}", "once a message"),
+        ("held after 2 such sends", str(verdict.held), "counted"),
         ("start with nothing to recover", f"{report.idle_start_s:.2f} s", ""),
         ("recovery beyond that, median", f"{median(recoveries):.2f} s", ""),
         (

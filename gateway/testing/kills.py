@@ -191,7 +191,10 @@ class _Load:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as the arguments say; 0, or 1 when a promise was broken."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.kills < 1:
+        parser.error("--kills must be at least 1")
     plan = KillPlan(
         kills=options.kills,
         seed=options.seed,
