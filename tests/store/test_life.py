@@ -1,6 +1,7 @@
 """Opening, holding and losing a store: locks, damage, other versions, full disks, kill -9."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -18,11 +19,14 @@ from gateway.errors import ConfigError, HeldElsewhere, StoreError
 from gateway.store.migrate import Migration, load_migrations, pending_migrations
 from gateway.store.open import migrate_store, open_store
 from gateway.store.protocol import Store
+from gateway.store.protocol.coordination import StoredAnswer
+from gateway.store.sqlite.store import _explained
 from tests.store.builders import (
     accept_one,
     api_turn,
     chat_turn,
     commit,
+    repeat_key,
     talk,
     terms,
 )
@@ -86,15 +90,9 @@ class TestOpening:
         with pytest.raises(ConfigError, match=r"store\.url"):
             open_store(url, lock=False)
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-    async def test_a_directory_that_cannot_be_written_names_path_and_remedy(
-        self, tmp_path: Path
-    ) -> None:
-        closed = tmp_path / "closed"
-        closed.mkdir(mode=0o500)
-
-        with pytest.raises(StoreError, match="write access") as refused:
-            async with SqliteWorld(closed).open(lock=True):
+    async def test_a_directory_that_nobody_can_write_names_path_and_remedy(self) -> None:
+        with pytest.raises(StoreError, match=r"/proc/.*write access") as refused:
+            async with SqliteWorld(Path("/proc")).open(lock=True):
                 pass
 
         assert (refused.value.code, refused.value.transient) == ("store_read_only", False)
@@ -143,6 +141,19 @@ class TestLock:
                 migrate_store(f"sqlite:{file.path}")
 
         assert migrate_store(f"sqlite:{file.path}") == []
+
+    async def test_whoever_takes_hold_frees_the_repeat_keys_of_the_dead(
+        self, file: SqliteWorld
+    ) -> None:
+        async with file.open(lock=True) as store:
+            await store.begin_answer(repeat_key("at work"))
+            await store.begin_answer(repeat_key("answered"))
+            answer = StoredAnswer(201, {}, b"{}")
+            await store.keep_answer(repeat_key("answered"), answer)
+
+        async with file.open(lock=True) as store:
+            assert await store.begin_answer(repeat_key("at work")) is None
+            assert await store.begin_answer(repeat_key("answered")) == answer
 
 
 class TestSchema:
@@ -226,6 +237,14 @@ class TestDamage:
 
 
 class TestFullDisk:
+    def test_a_start_without_room_is_worth_another_try(self, tmp_path: Path) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.raises(StoreError) as raised, _explained(tmp_path / "gateway.db"):
+            raise error
+
+        assert (raised.value.code, raised.value.transient) == ("store_full", True)
+
     async def test_a_full_disk_refuses_and_recovers_by_itself(self, file: SqliteWorld) -> None:
         async with file.open() as store:
             claimed = await talk(store)

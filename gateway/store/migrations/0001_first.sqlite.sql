@@ -311,6 +311,8 @@ CREATE TABLE idempotency (
 ) STRICT;
 
 CREATE INDEX idempotency_by_turn ON idempotency (project_id, turn_id) WHERE turn_id IS NOT NULL;
+CREATE INDEX idempotency_at_work ON idempotency (created_at)
+    WHERE status = 0 AND turn_id IS NULL;
 
 -- ---------------------------------------------------------------- accounts
 

@@ -57,7 +57,7 @@ def store_error(error: sqlite3.Error, *, path: Path) -> StoreError:
     """What an error of SQLite means to the caller of a store."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":
-        return StoreError(f"The disk of {path} is full; free some space.", code="store_full")
+        return full_store(path)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreError(
             f"{path} cannot be written; give this user write access to it and to its directory.",
@@ -66,6 +66,11 @@ def store_error(error: sqlite3.Error, *, path: Path) -> StoreError:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return corrupt_store(path, detail=str(error))
     return StoreError(f"The store {path} cannot be used now: {error}.", code="store_unavailable")
+
+
+def full_store(path: Path) -> StoreError:
+    """The error of a disk without room; it goes by itself when there is room again."""
+    return StoreError(f"The disk of {path} is full; free some space.", code="store_full")
 
 
 def corrupt_store(path: Path, *, detail: str) -> StoreError:

@@ -56,6 +56,10 @@ _KEEP_ANSWER = """
 UPDATE idempotency SET status = ?, headers = ?, body = ?, turn_id = coalesce(?, turn_id)
  WHERE principal_id = ? AND route = ? AND key = ?
 """
+_FORGET_ABANDONED = """
+DELETE FROM idempotency INDEXED BY idempotency_at_work
+ WHERE status = 0 AND turn_id IS NULL AND created_at > 0
+"""
 _DROP_ANSWER = "DELETE FROM idempotency WHERE principal_id = ? AND route = ? AND key = ?"
 _VERSION = "SELECT number FROM bot_version WHERE project_id = ? AND slug = ? AND digest = ?"
 _ADD_VERSION = """
@@ -76,6 +80,14 @@ SELECT state, count(*) FROM outbox WHERE state IN ('held', 'dead', 'expired') GR
 _PULSE = "UPDATE pulse SET at = ?"
 _READ_PULSE = "SELECT at FROM pulse"
 _DATA_VERSION = "PRAGMA data_version"
+
+
+def forget_abandoned_answers(db: sqlite3.Connection) -> None:
+    """Free the repeat keys of requests that a dead process had at work.
+
+    For whoever has just taken hold of the data directory: nobody else answers requests then.
+    """
+    db.execute(_FORGET_ABANDONED)
 
 
 class SqliteCoordination(Area):

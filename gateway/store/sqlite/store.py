@@ -5,6 +5,7 @@ The data directory is made when it is missing; the file is migrated before anyth
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -16,8 +17,8 @@ from gateway.store.lock import hold_directory
 from gateway.store.sqlite.accounts import SqliteAccounts
 from gateway.store.sqlite.area import Clock, system_clock
 from gateway.store.sqlite.checkpoints import Checkpoints, finish
-from gateway.store.sqlite.connect import open_connection, store_error
-from gateway.store.sqlite.coordination import SqliteCoordination
+from gateway.store.sqlite.connect import full_store, open_connection, store_error
+from gateway.store.sqlite.coordination import SqliteCoordination, forget_abandoned_answers
 from gateway.store.sqlite.history import SqliteHistory
 from gateway.store.sqlite.inbox import SqliteInbox
 from gateway.store.sqlite.outbox import SqliteOutbox
@@ -78,12 +79,13 @@ def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> No
         with closing(open_connection(path)) as connection, ExitStack() as while_migrating:
             if lock:
                 check(connection, path)
-            if not missing_migrations(connection):
-                return
-            if not lock and not is_empty(connection):
-                # Nobody may serve from a store whose schema changes.
-                while_migrating.enter_context(hold_directory(path.parent, owner="migrating"))
-            migrate(connection)
+            if missing_migrations(connection):
+                if not lock and not is_empty(connection):
+                    # Nobody may serve from a store whose schema changes.
+                    while_migrating.enter_context(hold_directory(path.parent, owner="migrating"))
+                migrate(connection)
+            if lock:
+                forget_abandoned_answers(connection)
     finally:
         os.umask(old_umask)
 
@@ -109,10 +111,12 @@ def migrate_sqlite(path: Path) -> list[int]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Errors of opening as what no waiting mends."""
+    """Errors of opening as what no waiting mends, but for a full disk."""
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise full_store(path) from error
         raise StoreError(
             f"The data directory {path.parent} cannot be used ({error.strerror}). Give this user"
             " write access to it, or name another in `store.url`.",
@@ -121,4 +125,5 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except sqlite3.Error as error:
         found = store_error(error, path=path)
-        raise StoreError(found.message, transient=False, code=found.code) from error
+        is_full = found.code == "store_full"
+        raise StoreError(found.message, transient=is_full, code=found.code) from error
