@@ -1,8 +1,8 @@
 """The pull channel of kind `widget`, also behind the built-in channels `api` and `web`.
 
 Whoever talks through it reads the transcript: the transcript is the delivery, no outbox row is made
-and nothing is ever sent from here. The settings say who may open a session from a page; the HTTP
-floor applies them.
+and nothing is ever sent from here. The settings are checked and told; nobody applies them yet:
+visitors come by the hosted page or by a publishable key, whose origins are enforced.
 """
 
 from collections.abc import AsyncIterator
