@@ -53,7 +53,7 @@ class Broadcast:
         self.turn_id = turn_id
         self.wants_stream = False
         self._events: list[NumberedEvent] = []
-        self._held: TextDelta | None = None
+        self._held: list[TextDelta] = []
         self._number = 0
         self._news: list[asyncio.Future[bool]] = []
         self._ended: asyncio.Future[Turn | None] = asyncio.get_running_loop().create_future()
@@ -76,12 +76,12 @@ class Broadcast:
     def publish(self, event: LiveEvent) -> None:
         """Number an event and wake every listener."""
         if isinstance(event, TextDelta) and len(self._events) >= MAX_BUFFERED_EVENTS:
-            held = self._held.text if self._held else ""
-            self._held = TextDelta(event.message_id, held + event.text)
+            self._held.append(event)
             return
-        if self._held is not None:
-            self._append(self._held)
-            self._held = None
+        if self._held:
+            text = "".join(held.text for held in self._held)
+            self._append(TextDelta(self._held[0].message_id, text))
+            self._held.clear()
         self._append(event)
         self._wake()
 

@@ -1,6 +1,7 @@
 """Listeners of a running turn hear every event, in order, whenever they join."""
 
 import asyncio
+from time import perf_counter
 
 from gateway.domain.ids import MessageId, new_turn_id
 from gateway.domain.turns import EVENTS_PER_ATTEMPT, HandedOff, TextDelta
@@ -63,6 +64,20 @@ async def test_a_very_long_answer_is_held_back_and_comes_as_one_piece() -> None:
     assert len(broadcast.events) == live_module.MAX_BUFFERED_EVENTS + 2
     assert "".join(texts) == "".join(
         f"{number} " for number in range(live_module.MAX_BUFFERED_EVENTS + 50)
+    )
+
+
+async def test_holding_an_endless_answer_back_costs_the_same_for_every_piece() -> None:
+    broadcast = Live().open(new_turn_id())
+    began = perf_counter()
+
+    for _ in range(400_000):
+        broadcast.publish(TextDelta(MESSAGE, "four"))
+    broadcast.publish(HandedOff("a", "b"))
+
+    assert perf_counter() - began < 5
+    assert sum(len(e.event.text) for e in broadcast.events if isinstance(e.event, TextDelta)) == (
+        1_600_000
     )
 
 
