@@ -25,6 +25,9 @@ from gateway.errors import ModelError
 DEFAULT_REPLY = "I am a scripted model, and none of my rules fits that."
 CHARS_PER_TOKEN = 4
 
+_BREATH = 100
+"""After so many words everybody else gets a turn on the event loop."""
+
 _PLACEHOLDER = re.compile(r"\{(text|\d+|tool(?:\.[\w-]+)+)\}")
 _WORD = re.compile(r"\s*\S+\s*")
 
@@ -49,7 +52,7 @@ class ScriptedModel:
         words = _Words(asked, match, result=asked.results.get(rule.tool or "", asked.latest))
         reply = words.fill(rule.reply or "")
         for number, text in enumerate(_pieces(reply, wants_stream=request.wants_stream)):
-            if number and rule.chunk_delay_s:
+            if number and (rule.chunk_delay_s or number % _BREATH == 0):
                 await asyncio.sleep(rule.chunk_delay_s)
             yield ModelText(text)
         if rule.fail == "cut":

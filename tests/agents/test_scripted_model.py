@@ -234,3 +234,19 @@ async def test_a_whole_turn_is_handed_over_calls_a_tool_and_answers():
     assert turn.external == ["** You owe 12.5 euro. **"]
     assert turn.of(HandedOff) == [HandedOff("Hub", "Payments")]
     assert turn.finished.final_agent == "Payments"
+
+
+async def test_a_long_reply_leaves_room_for_everybody_else() -> None:
+    laps = 0
+
+    async def run_beside() -> None:
+        nonlocal laps
+        while True:
+            laps += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(run_beside())
+    await play([Rule(reply="word " * 1_000)], request(wants_stream=True))
+    beside.cancel()
+
+    assert laps >= 9
