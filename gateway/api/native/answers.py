@@ -10,7 +10,13 @@ from aiohttp import web
 from gateway.api import sse
 from gateway.api.http.callers import bearer
 from gateway.api.http.endpoints import Answer, Call
-from gateway.api.http.errors import ErrorPlace, Internal, ModelFailed, TurnTimeout
+from gateway.api.http.errors import (
+    ErrorPlace,
+    Internal,
+    ModelFailed,
+    TurnTimeout,
+    add_error_headers,
+)
 from gateway.api.http.state import STATE
 from gateway.api.native.problems import native_envelope
 from gateway.api.native.turn_events import frames
@@ -97,8 +103,7 @@ def refusal(call: Call, error: RequestError, *, headers: dict[str, str]) -> web.
     """An error as an answer that carries headers of its own."""
     place = ErrorPlace(call.request.path, call.request[STATE].request_id)
     response = native_envelope(call.settings.public_url)(error, place)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(int(error.retry_after_s))
+    add_error_headers(response, error)
     response.headers.update(headers)
     return response
 
