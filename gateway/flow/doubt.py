@@ -16,7 +16,7 @@ import structlog
 
 from gateway.contract import Channel, Receipt, SentQuery
 from gateway.domain.delivery import EXPIRES_AFTER, Delivery
-from gateway.errors import StoreError
+from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
@@ -123,7 +123,17 @@ class Doubt:
             await asyncio.wait((asking,), timeout=self._times.ask_timeout_s)
         finally:
             asking.cancel()
-        if not asking.done() or asking.cancelled() or asking.exception() is not None:
+        if not asking.done() or asking.cancelled():
+            return self._not_asked(delivery)
+        if (error := asking.exception()) is not None:
+            unexpected = None if isinstance(error, GatewayError) else error
+            log.warning(
+                "delivery_not_looked_up",
+                delivery_id=delivery.id,
+                channel=binding.name,
+                error=type(error).__name__,
+                exc_info=unexpected,
+            )
             return self._not_asked(delivery)
         return self._answered(delivery, asking.result(), rule=binding.on_ambiguous)
 

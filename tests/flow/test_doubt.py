@@ -147,6 +147,22 @@ async def test_a_platform_that_cannot_be_asked_is_asked_again(data: Path, error:
     assert len(home.channel.queries) == 2
 
 
+@pytest.mark.parametrize(
+    ("error", "has_trace"), [(DeliveryLater("away"), False), (ValueError("a bug"), True)]
+)
+async def test_a_question_that_failed_is_logged_and_a_mistake_of_ours_with_its_trace(
+    data: Path, logs: list[MutableMapping[str, Any]], error: Exception, has_trace: bool
+) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST)
+        home.channel.find(error, Receipt("found"))
+        await home.say("hi")
+        await settle(home, "sent")
+
+    [entry] = [entry for entry in logs if entry["event"] == "delivery_not_looked_up"]
+    assert (entry["error"], entry["exc_info"] is error) == (type(error).__name__, has_trace)
+
+
 async def test_a_platform_that_does_not_answer_the_question_is_asked_again(data: Path) -> None:
     async with house(data, "a", capabilities=ASKS) as home, working(home):
         hanging = _hang_once(home.channel)
