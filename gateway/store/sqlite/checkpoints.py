@@ -72,7 +72,7 @@ class Checkpoints:
     def _log_size(self) -> int:
         try:
             return self._log_path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return 0
 
 
