@@ -160,8 +160,9 @@ async def _drain(config: Config, parts: Parts, listener: web.BaseSite) -> None:
     closing = asyncio.create_task(_close_later(listener))
     try:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + config.policy().drain_s
-        await parts.flow.supervisor.deafen(within_s=LISTEN_AFTER_STOP_S)
+        drain_s = config.policy().drain_s
+        deadline = loop.time() + drain_s
+        await parts.flow.supervisor.deafen(within_s=min(drain_s, LISTEN_AFTER_STOP_S))
         await parts.flow.worker.drain(within_s=max(0.0, deadline - loop.time()))
         await parts.flow.outbox.drain(within_s=max(0.0, deadline - loop.time()))
     finally:
