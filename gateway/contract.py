@@ -4,9 +4,8 @@ A channel author reads this file and needs no other. An adapter connects to one 
 turns what arrives into `Inbound` values, and sends rendered parts. It knows no bot, no session, no
 database. Two rules matter most:
 
-1. **Accept, then acknowledge.** `ChannelHost.accept` returns only when everything it was given
-is on
-   disk. Only then tell the platform (HTTP 200, next offset, envelope ack). If it raises, answer
+1. **Accept, then acknowledge.** `ChannelHost.accept` returns only when everything it was given is
+   on disk. Only then tell the platform (HTTP 200, next offset, envelope ack). If it raises, answer
    503 or do not advance: the platform will redeliver, and duplicates are dropped by external id.
 2. **One part, one try.** `deliver` sends exactly one part once. It never retries, sleeps or splits:
    it raises one of three errors and the outbox decides. `DeliveryLater`: certainly not sent.

@@ -78,7 +78,7 @@ class ApiKey:
     """A stored key: everything but the secret. `hint` is its first letters, for people.
 
     An empty `bots` means every bot of the project. `workspace` is set on a key for a whole
-    workspace. `previous_hash` still opens until `previous_until` after a rotation.
+    workspace. After a rotation the former secret still opens until `previous_until`.
     """
 
     id: KeyId

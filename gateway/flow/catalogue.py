@@ -1,4 +1,4 @@
-"""What the moving parts are handed at start: bots with their models and tools, and channels.
+"""What the moving parts look up: bots, and channels with what the configuration says of them.
 
 Replaced as a whole when the configuration is loaded again; read-only for everybody else.
 """
@@ -52,7 +52,7 @@ class Catalogue:
         return self.bots.get((project_id, slug))
 
     def default_bot(self, project_id: ProjectId) -> Bot | None:
-        """The project's default bot, or None when it has no bots."""
+        """The project's default bot, or its only one; None when neither is there."""
         own = [bot for bot in self.bots.values() if bot.project_id == project_id]
         return next((bot for bot in own if bot.is_default), own[0] if len(own) == 1 else None)
 
