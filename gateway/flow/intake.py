@@ -120,7 +120,7 @@ class Intake:
     ) -> None:
         """Commit what a channel heard, together with its cursor (name, value)."""
         binding = self._catalogue().channels[channel]
-        entries = [e for i in batch if (e := await self._entry(i, binding)) is not None]
+        entries = [await self._entry(inbound, binding) for inbound in batch]
         position = Cursor(channel, *cursor) if cursor else None
         if entries or position:
             await self.accept(entries, cursor=position)
@@ -146,7 +146,7 @@ class Intake:
             name=entry.identity.name if entry.identity else None,
         )
 
-    async def _entry(self, inbound: Inbound, binding: ChannelBinding) -> Entry | None:
+    async def _entry(self, inbound: Inbound, binding: ChannelBinding) -> Entry:
         project, event, account = binding.project_id, _event(inbound), inbound.account
         match inbound:
             case InboundMessage() | ActionPressed():
