@@ -56,7 +56,7 @@ async def stream(
 ) -> web.StreamResponse:
     """Write frames until they end or the reader is gone; raises what they raise at first.
 
-    `may_go_on` is asked at every ping: False ends the stream. `headers` are added to our own.
+    `may_go_on` is asked once per `ping_s`: False ends the stream. `headers` are added to our own.
     """
     async with aclosing(frames):
         feed = _Feed(frames)
@@ -105,6 +105,8 @@ async def _write(
     may_go_on: Callable[[], Awaitable[bool]],
 ) -> None:
     data = _RETRY + feed.take()
+    clock = asyncio.get_running_loop()
+    ask_at = clock.time() + settings.ping_s
     while True:
         for start in range(0, len(data), _PIECE_BYTES):
             async with asyncio.timeout(settings.stall_s):
@@ -113,10 +115,11 @@ async def _write(
             return
         await feed.wait(settings.ping_s)
         data = feed.take()
-        if not data and not feed.is_over:
+        if not feed.is_over and (not data or clock.time() >= ask_at):
             if not await may_go_on():
                 return
-            data = _PING
+            ask_at = clock.time() + settings.ping_s
+            data = data or _PING
 
 
 class _Feed:

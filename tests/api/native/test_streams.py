@@ -171,6 +171,21 @@ async def test_a_stream_ends_when_its_key_is_revoked(start: Start) -> None:
     assert b"turn.completed" not in rest
 
 
+async def test_a_stream_that_is_never_quiet_ends_too_when_its_key_is_revoked(start: Start) -> None:
+    busy = CONFIG.replace("one two three four five", "word " * 400)
+    async with start(config=busy, ping_s=0.2) as gateway:
+        client = await gateway.client(name="leaver")
+        body = {"input": "count", "stream": True}
+        async with asyncio.timeout(20), client.open("POST", "/v1/chat", body) as stream:
+            await read_until(stream, b"turn.created")
+            [key] = [k for k in await gateway.services.keys.keys(None) if k.name == "leaver"]
+            await gateway.services.keys.revoke(None, key.id)
+            rest = await stream.read()
+
+    assert b"message.delta" in rest
+    assert b"turn.completed" not in rest
+
+
 async def test_a_reader_who_stops_reading_is_cut_off_and_can_come_back(start: Start) -> None:
     long = "word " * 400_000
     async with start(config=CONFIG.replace("LONG", long), stall_s=0.3) as gateway:
