@@ -85,6 +85,11 @@ class Turn:
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it by itself: it has ended, or waits for its caller."""
+        return self.state in TERMINAL or self.state == "waiting"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:

@@ -16,7 +16,7 @@ import structlog
 
 from gateway.domain.ids import SessionId, TurnId
 from gateway.domain.policy import HEARTBEAT_S, LEASE_S, POLL_S, QueueLimits
-from gateway.domain.turns import TERMINAL, ClaimedTurn, Lease, Turn, TurnError, TurnOutcome
+from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnError, TurnOutcome
 from gateway.errors import RequestError, StoreError
 from gateway.flow.attempt import Attempt, Think
 from gateway.flow.catalogue import Catalogue
@@ -337,5 +337,4 @@ class Worker:
 
 def _if_over(turn: Turn | None) -> Turn | None:
     """The turn, if its listeners are to be told that it ended; one that runs again has not."""
-    is_over = turn is not None and (turn.state in TERMINAL or turn.state == "waiting")
-    return turn if is_over else None
+    return turn if turn is not None and turn.is_over else None

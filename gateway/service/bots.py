@@ -9,11 +9,11 @@ from datetime import datetime
 from gateway.contract import HealthState
 from gateway.domain.access import Principal
 from gateway.domain.bots import Bot
-from gateway.errors import NotFound
+from gateway.errors import Forbidden, NotFound
 from gateway.flow.catalogue import PULL_CHANNELS, Catalogue, ChannelBinding
 from gateway.flow.host import ChannelHealth
 
-__all__ = ["BotsService", "ChannelStatus"]
+__all__ = ["BotsService", "ChannelStatus", "check_agent", "chosen_bot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,23 @@ class BotsService:
         if found is None:
             raise NotFound("There is no such channel.")
         return found
+
+
+def chosen_bot(catalogue: Catalogue, principal: Principal, slug: str | None) -> Bot:
+    """The bot of that slug, or the project's default one; raises NotFound, Forbidden."""
+    project_id = principal.project_id
+    bot = catalogue.bot(project_id, slug) if slug else catalogue.default_bot(project_id)
+    if bot is None:
+        raise NotFound("There is no such bot." if slug else "This project has no default bot.")
+    if not principal.may_use(bot.slug):
+        raise Forbidden("This key does not reach that bot.", code="agent_not_allowed")
+    return bot
+
+
+def check_agent(bot: Bot, agent: str | None) -> None:
+    """Raise NotFound unless the bot has that agent; None = whoever answers next."""
+    if agent is not None and agent not in bot.agents:
+        raise NotFound(f"The bot {bot.slug!r} has no such agent.")
 
 
 def _status(binding: ChannelBinding, health: ChannelHealth | None) -> ChannelStatus:

@@ -31,6 +31,7 @@ from gateway.flow.intake import Intake
 from gateway.flow.live import Broadcast, Live, LiveEvent, NumberedEvent, TurnBegan, TurnEnded
 from gateway.flow.replay import replay
 from gateway.flow.worker import Worker
+from gateway.service.bots import check_agent, chosen_bot
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import Accepted, IdempotencyKey, NewTurn
 
@@ -164,7 +165,7 @@ class ChatService:
     async def result(self, principal: Principal, started: Started, *, timeout_s: float) -> Turn:
         """The turn with its messages, when it is terminal or waiting or the time is over."""
         turn, broadcast = started.turn, started.broadcast
-        if _is_over(turn):
+        if turn.is_over:
             return turn
         deadline = monotonic() + timeout_s
         while broadcast is not None and (left_s := deadline - monotonic()) > 0:
@@ -177,8 +178,7 @@ class ChatService:
 
     async def wait(self, principal: Principal, turn_id: TurnId, *, timeout_s: float) -> Turn:
         """The same for a turn known by its id."""
-        turn = await self.turn(principal, turn_id)
-        started = Started(turn=turn, is_replay=True, broadcast=self._live.find(turn_id))
+        started = await self.follow(principal, turn_id)
         return await self.result(principal, started, timeout_s=timeout_s)
 
     async def events(
@@ -227,7 +227,6 @@ class ChatService:
         return await self.result(principal, started, timeout_s=10)
 
     async def _bot(self, principal: Principal, request: SendRequest) -> Bot:
-        catalogue = self._catalogue()
         slug = request.bot
         if request.session_id is not None:
             slug = await self._bot_of(principal.project_id, request.session_id)
@@ -236,14 +235,8 @@ class ChatService:
                 raise NotFound("There is no such session.")
         elif principal.session_id is not None:
             raise Forbidden("This token belongs to one session.", code="insufficient_scope")
-        project = principal.project_id
-        bot = catalogue.bot(project, slug) if slug else catalogue.default_bot(project)
-        if bot is None:
-            raise NotFound("There is no such bot." if slug else "This project has no default bot.")
-        if not principal.may_use(bot.slug):
-            raise Forbidden("This key does not reach that bot.", code="agent_not_allowed")
-        if request.agent is not None and request.agent not in bot.agents:
-            raise NotFound(f"The bot {bot.slug!r} has no such agent.")
+        bot = chosen_bot(self._catalogue(), principal, slug)
+        check_agent(bot, request.agent)
         return bot
 
     async def _bot_of(self, project_id: ProjectId, session_id: SessionId) -> str | None:
@@ -278,7 +271,7 @@ class ChatService:
         while True:
             is_running = self._worker.is_running(turn_id)
             turn = await self.turn(principal, turn_id)
-            if _is_over(turn) or (deadline is not None and monotonic() >= deadline):
+            if turn.is_over or (deadline is not None and monotonic() >= deadline):
                 return turn
             if not is_running:
                 self._refuse_while_draining()
@@ -288,7 +281,11 @@ class ChatService:
         """Whether a turn that nobody here works on is over, as one cancelled in the queue."""
         if self._worker.is_running(turn_id):
             return False
-        is_over = _is_over(await self.turn(principal, turn_id))
+        try:
+            is_over = (await self.turn(principal, turn_id)).is_over
+        except NotFound:
+            self._forget_unless_running(turn_id)
+            raise
         if is_over:
             self._forget_unless_running(turn_id)
         return is_over
@@ -329,10 +326,6 @@ def _entry(principal: Principal, request: SendRequest, bot: Bot, turn_id: TurnId
         when_full="refuse",
         session_metadata=request.metadata,
     )
-
-
-def _is_over(turn: Turn) -> bool:
-    return turn.state in TERMINAL or turn.state == "waiting"
 
 
 def _may_see(principal: Principal, turn: Turn) -> bool:

@@ -18,6 +18,7 @@ from gateway.domain.conversation import Message, Session
 from gateway.domain.ids import ParticipantId, SessionId, TurnId, new_session_id
 from gateway.errors import Forbidden, NotFound, Unprocessable
 from gateway.flow.catalogue import PULL_CHANNELS, Catalogue
+from gateway.service.bots import check_agent, chosen_bot
 from gateway.service.listing import Listing, Page, one_more, piece
 from gateway.store.protocol import Store
 from gateway.store.protocol.history import NewSession, SessionChanges, SessionFilter, TurnTrace
@@ -50,7 +51,7 @@ class HistoryService:
     async def create(self, principal: Principal, request: SessionRequest) -> Session:
         """Make a session; raises NotFound (bot, agent, participant), Forbidden, Unprocessable."""
         bot = self.bot(principal, request.bot)
-        _check_agent(bot, request.agent)
+        check_agent(bot, request.agent)
         if request.channel not in PULL_CHANNELS:
             raise Unprocessable("Sessions of this channel begin with a message on it.")
         new = NewSession(
@@ -68,13 +69,7 @@ class HistoryService:
 
     def bot(self, principal: Principal, slug: str | None) -> Bot:
         """The bot of that slug, or the project's default one; raises NotFound, Forbidden."""
-        catalogue, project_id = self._catalogue(), principal.project_id
-        bot = catalogue.bot(project_id, slug) if slug else catalogue.default_bot(project_id)
-        if bot is None:
-            raise NotFound("There is no such bot." if slug else "This project has no default bot.")
-        if not principal.may_use(bot.slug):
-            raise Forbidden("This key does not reach that bot.", code="agent_not_allowed")
-        return bot
+        return chosen_bot(self._catalogue(), principal, slug)
 
     async def session(self, principal: Principal, session_id: SessionId) -> Session:
         """One session; raises NotFound."""
@@ -101,7 +96,7 @@ class HistoryService:
         """Change a session; raises NotFound, PreconditionFailed."""
         session = await self.session(principal, session_id)
         if "agent" in changes.fields:
-            _check_agent(self.bot(principal, session.bot), changes.agent)
+            check_agent(self.bot(principal, session.bot), changes.agent)
         changed = await self._store.change_session(
             principal.project_id, session_id, changes, if_version=if_version
         )
@@ -160,8 +155,3 @@ def _reached(principal: Principal, session: Session | None) -> Session:
     if session is None or not is_reached:
         raise NotFound("There is no such session.")
     return session
-
-
-def _check_agent(bot: Bot, agent: str | None) -> None:
-    if agent is not None and agent not in bot.agents:
-        raise NotFound(f"The bot {bot.slug!r} has no such agent.")

@@ -14,7 +14,7 @@ from typing import Literal
 from gateway.domain.bots import HANDOFF_PREFIX
 from gateway.domain.conversation import Message, ToolCall
 from gateway.domain.delivery import Delivery
-from gateway.domain.turns import TERMINAL, Turn
+from gateway.domain.turns import Turn
 from gateway.store.protocol.history import TurnTrace
 from gateway.store.protocol.turns import StoredToolResult
 
@@ -206,7 +206,7 @@ def _lost_call(result: StoredToolResult) -> Step:
 
 
 def _end(turn: Turn) -> Iterator[Step]:
-    if turn.state not in TERMINAL and turn.state != "waiting":
+    if not turn.is_over:
         return
     facts: dict[str, object] = {
         "state": turn.state,

@@ -410,6 +410,21 @@ async def test_a_listener_of_a_turn_cancelled_in_the_queue_is_not_left_waiting(
     assert home.live.waiting == 0
 
 
+async def test_who_listens_to_a_removed_turn_is_told_and_nothing_is_kept_for_it(data: Path) -> None:
+    hold = Hold(rest="Hello.")
+    async with house(data, hold) as home, home.at_work():
+        first = await home.api("one")
+        await hold.reached.wait()
+        second = await home.api("two", session_id=first.turn.session_id)
+        await home.store.delete_session(PROJECT, first.turn.session_id)
+
+        with pytest.raises(NotFound):
+            await heard(home, second)
+
+        hold.release.set()
+        await home.until(lambda: home.live.waiting == 0)
+
+
 async def test_a_turn_that_waits_long_in_the_queue_is_listened_to(data: Path) -> None:
     hold = Hold(rest="Hello.")
     async with house(data, hold, "Two.") as home, home.at_work():

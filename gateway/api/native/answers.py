@@ -22,7 +22,7 @@ from gateway.api.native.problems import native_envelope
 from gateway.api.native.turn_events import frames
 from gateway.api.native.wire.common import MAX_WAIT_S
 from gateway.api.native.wire.turns import accepted_out, turn_out
-from gateway.domain.turns import TERMINAL, Turn
+from gateway.domain.turns import Turn
 from gateway.errors import Conflict, RequestError, Unauthorized, Unavailable
 from gateway.service.chat import Started
 
@@ -55,7 +55,7 @@ async def answer_turn(call: Call, started: Started, wish: Wish) -> Answer | web.
     if wish.background:
         document = accepted_out(started.turn)
         return Answer(status=202, document=document, headers={"Location": place, **again})
-    if started.is_replay and not is_over(started.turn):
+    if started.is_replay and not started.turn.is_over:
         return refusal(call, _in_progress(), headers={"Location": place})
     limit_s = call.settings.turn_wait_s
     preferred_s = preferred_wait(call.request)
@@ -64,7 +64,7 @@ async def answer_turn(call: Call, started: Started, wish: Wish) -> Answer | web.
         turn = await call.services.chat.result(call.principal, started, timeout_s=wait_s)
     except Unavailable as error:
         return refusal(call, error, headers={"Location": place})
-    if not is_over(turn):
+    if not turn.is_over:
         headers = {"Location": place, "Retry-After": "1"}
         return Answer(status=202, document=turn_out(turn), headers=headers)
     if turn.state in ("failed", "dead"):
@@ -118,11 +118,6 @@ def turn_error(turn: Turn) -> RequestError:
     if error.code in _UNAVAILABLE:
         return Unavailable(error.message, code=error.code, retry_after_s=30)
     return ModelFailed(error.message, code=error.code)
-
-
-def is_over(turn: Turn) -> bool:
-    """Whether nothing more happens to a turn by itself."""
-    return turn.state in TERMINAL or turn.state == "waiting"
 
 
 def turn_place(turn: Turn) -> str:

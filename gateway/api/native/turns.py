@@ -10,7 +10,6 @@ from gateway.api.native import ids
 from gateway.api.native.answers import (
     Wish,
     answer_turn,
-    is_over,
     preferred_wait,
     stream_turn,
 )
@@ -38,7 +37,7 @@ async def read_turn(call: Call) -> Answer:
         turn = await chat.wait(call.principal, turn_id, timeout_s=wait_s)
     else:
         turn = await chat.turn(call.principal, turn_id)
-    headers = {} if is_over(turn) else {"Retry-After": "1"}
+    headers = {} if turn.is_over else {"Retry-After": "1"}
     if wait_s and "Prefer" in call.request.headers:
         headers["Preference-Applied"] = f"wait={wait_s}"
     return Answer(document=turn_out(turn), headers=headers)
