@@ -138,7 +138,7 @@ class AnswerReader:
         if reason := choice.get("finish_reason"):
             self._reason = reason
             self.is_finished = True
-        text = _text(said.get("content") or said.get("refusal") or "")
+        text = _without_nul(_text(said.get("content") or said.get("refusal") or ""))
         self._count(len(text))
         return text
 
@@ -160,12 +160,12 @@ class AnswerReader:
             known = self._calls[key] = _Call()
         self._last_key, self._last_index = key, index
         function = piece.get("function") or {}
-        known.id = known.id or str(call_id)
-        known.name = known.name or str(function.get("name") or "")
+        known.id = known.id or _without_nul(str(call_id))
+        known.name = known.name or _without_nul(str(function.get("name") or ""))
         arguments = function.get("arguments") or ""
         if not isinstance(arguments, str):
             arguments = json.dumps(dict(arguments))
-        known.arguments.append(arguments)
+        known.arguments.append(_without_nul(arguments))
         self._count(len(arguments))
 
 
@@ -196,6 +196,11 @@ def _text(content: Any) -> str:  # noqa: ANN401 - a provider's JSON
     if isinstance(content, str):
         return content
     return "".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def _without_nul(text: str) -> str:
+    """A text that every store takes."""
+    return text.replace("\0", "\ufffd")
 
 
 def _finished(call: _Call) -> ToolCall:

@@ -104,6 +104,16 @@ def test_text_may_come_in_parts():
     assert AnswerReader().chunk(chunk(content=parts)) == "Yes."
 
 
+def test_a_nul_stands_in_no_answer():
+    reader = AnswerReader()
+
+    text = reader.chunk(chunk(content="a\0b"))
+    (call,) = calls_of({"id": "c\0", "function": {"name": "f\0", "arguments": "{\0}"}})
+
+    assert text == "a\ufffdb"
+    assert call == ToolCall("c\ufffd", "f\ufffd", "{\ufffd}")
+
+
 def test_a_refusal_is_text():
     assert AnswerReader().chunk(chunk(content=None, refusal="I cannot.")) == "I cannot."
 

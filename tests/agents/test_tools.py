@@ -96,6 +96,12 @@ async def test_half_a_surrogate_pair_does_not_leave_a_tool():
     assert result.text == "a?b"
 
 
+async def test_a_nul_does_not_leave_a_tool():
+    result = await run(ToolTable([(tool(), RecordingTool("a\0b"))]))
+
+    assert result.text == "a\ufffdb"
+
+
 async def test_an_error_of_a_tool_is_its_sentence():
     result = await run(ToolTable([(tool(), RecordingTool(ToolError("Closed today.")))]))
 

@@ -138,6 +138,8 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _bounded(text: str, max_bytes: int) -> str:
+    """A result that can be stored and shown: no NUL, no half of a surrogate pair, not too large."""
+    text = text.replace("\0", "\ufffd")
     if len(raw := text.encode("utf-8", "replace")) > max_bytes:
         raise ToolError(f"The result is larger than {max_bytes} bytes.", code="result_too_large")
     return raw.decode()
