@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from uuid import uuid5
 
+from gateway.agents.tools.python import IMPORT_FAILURES
 from gateway.config.bot_settings import AgentSettings, BotSettings, ModelSettings
 from gateway.config.lines import KeyPath
 from gateway.config.problems import Report, nearest
@@ -40,6 +41,10 @@ def check_functions(settings: Settings, report: Report) -> None:
             found = getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError) as error:
             message = f"cannot be imported: {error}; install its package, or set PYTHONPATH"
+            report.add(("tools", name, "function"), message)
+            continue
+        except IMPORT_FAILURES as error:
+            message = f"cannot be imported: {type(error).__name__}: {error}; mend {module}"
             report.add(("tools", name, "function"), message)
             continue
         if not callable(found):

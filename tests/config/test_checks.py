@@ -1,5 +1,7 @@
 """What must exist, and what may stand only once, over the tables of a file."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.config.conftest import BOT, ConfigFile
@@ -94,6 +96,20 @@ def test_a_function_that_cannot_be_imported_is_told_when_asked_for(config_file: 
     assert config_file.read(text).settings.tools["t"].function == "gateway.demo:get_nothing"
     (problem,) = config_file.problems(text, imports_functions=True)
     assert problem.startswith("13: tools.t.function: cannot be imported: ")
+
+
+@pytest.mark.parametrize("source", ["def f(:", "1 / 0"])
+def test_a_module_that_breaks_when_imported_is_told(
+    config_file: ConfigFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    (tmp_path / "broken_tools.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = BOT + '[tools.t]\nkind = "python"\nfunction = "broken_tools:f"\n'
+
+    (problem,) = config_file.problems(text, imports_functions=True)
+
+    assert problem.startswith("13: tools.t.function: cannot be imported: ")
+    assert problem.endswith("; mend broken_tools")
 
 
 def test_a_value_that_is_no_function_is_told(config_file: ConfigFile) -> None:

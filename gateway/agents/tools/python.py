@@ -26,6 +26,21 @@ from gateway.errors import ConfigError, ToolError
 
 log = structlog.get_logger(__name__)
 
+IMPORT_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a module of an operator may raise when it is imported."""
+
 MAX_THREADS = 32
 """Calls of one tool at work at once; a function that hangs keeps its thread until it returns."""
 
@@ -86,8 +101,9 @@ def _find(spec: ToolSpec) -> Callable[..., object]:
     place = f"tools.{spec.name}.function"
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{place}: {spec.target!r} cannot be imported: {error}") from error
+    except IMPORT_FAILURES as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{place}: {spec.target!r} cannot be imported: {what}") from error
     if not callable(found):
         raise ConfigError(f"{place}: {spec.target!r} is not a function")
     function: Callable[..., object] = found
