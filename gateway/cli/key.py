@@ -22,7 +22,7 @@ from gateway.cli.screen import add_row, print_json, screen, shown, table
 from gateway.config.problems import nearest
 from gateway.config.values import Config, Project
 from gateway.daemon.beside import beside
-from gateway.domain.access import ApiKey, Role, Scope
+from gateway.domain.access import ApiKey, Role, Scope, web_origin
 from gateway.domain.ids import KeyId, ProjectId
 from gateway.service.keys import MAX_OVERLAP, MadeKey, NewKey
 
@@ -164,7 +164,7 @@ def _new_key(config: Config, project: Project, grant: Grant) -> NewKey:
         role=grant["role"],
         scopes=frozenset(_scope(text) for text in grant["scopes"]) or None,
         bots=frozenset(grant["bots"]),
-        origins=tuple(_origin(text) for text in grant["origins"]),
+        origins=tuple(_checked(web_origin, text, option="--origin") for text in grant["origins"]),
         owner=grant["owner"],
         workspace=project.workspace if grant["workspace"] else None,
         expires_at=_checked(moment, expires, option="--expires") if expires else None,
@@ -182,13 +182,6 @@ def _scope(text: str) -> Scope:
         if scope == text:
             return scope  # type: ignore[no-any-return]  # get_args forgets that these are scopes
     raise UsageProblem(f'there is no scope "{text}"; {nearest(text, get_args(Scope))}')
-
-
-def _origin(text: str) -> str:
-    scheme, separator, host = text.rstrip("/").partition("://")
-    if scheme not in {"http", "https"} or not separator or not host or "/" in host:
-        raise UsageProblem(f'"{text}" is no origin; write it like https://example.com')
-    return f"{scheme}://{host.lower()}"
 
 
 def _known(what: str, name: str, known: Collection[str]) -> None:

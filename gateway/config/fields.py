@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from gateway.domain.access import web_origin
 from gateway.domain.bots import HANDOFF_PREFIX
 
 STRICT = ConfigDict(
@@ -55,13 +56,6 @@ def _http_url(text: str) -> str:
     return text
 
 
-def _origin(text: str) -> str:
-    parts = urlsplit(_http_url(text))
-    if text != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError('must be an origin without a path, like "https://example.com"')
-    return text
-
-
 def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text, strict=False)
@@ -89,7 +83,7 @@ def _tool_name(text: str) -> str:
 Listen = Annotated[str, AfterValidator(_listen)]
 ListenOrOff = Annotated[str, AfterValidator(_listen_or_off)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Origin = Annotated[str, AfterValidator(_origin)]
+Origin = Annotated[str, AfterValidator(web_origin)]
 Network = Annotated[str, AfterValidator(_network)]
 Name = Annotated[str, AfterValidator(_name)]
 ToolName = Annotated[str, AfterValidator(_tool_name)]

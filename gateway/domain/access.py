@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from gateway.domain.ids import KeyId, ParticipantId, ProjectId, SessionId
 
@@ -60,6 +61,7 @@ PREFIXES: dict[KeyKind, str] = {
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LETTERS = 43
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _CHECK_LETTERS = 6
 
 
@@ -172,6 +174,23 @@ def is_well_formed_key(text: str) -> bool:
 def hash_key(text: str) -> bytes:
     """What is stored of a key: its SHA-256 (the key itself has 256 random bits)."""
     return hashlib.sha256(text.encode()).digest()
+
+
+def web_origin(text: str) -> str:
+    """An origin as browsers write it (RFC 6454, 6.2): they are compared letter by letter.
+
+    Raises ValueError, with a sentence, for anything else.
+
+    >>> web_origin("https://Example.com:443/"), web_origin("http://localhost:8080")
+    ('https://example.com', 'http://localhost:8080')
+    """
+    parts = urlsplit(text.removesuffix("/"))
+    is_whole = text.removesuffix("/").lower() == f"{parts.scheme}://{parts.netloc}".lower()
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not is_whole or "@" in text:
+        raise ValueError('must be an origin without a path, like "https://example.com"')
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_usual = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}" if is_usual else f"{parts.scheme}://{host}:{parts.port}"
 
 
 def _checksum(text: str) -> str:

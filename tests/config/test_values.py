@@ -165,3 +165,9 @@ def test_the_document_of_a_bot_is_json_without_secrets(bot: Bot) -> None:
 
     assert "canary" not in text
     assert bot_document(bot)["tools"]["pay"]["headers"] == ["Authorization"]
+
+
+def test_web_origins_are_kept_as_browsers_write_them(config_file: ConfigFile) -> None:
+    config = config_file.read(BOT + '[server]\ncors_origins = ["HTTPS://Shop.example:443"]\n')
+
+    assert config.settings.server.cors_origins == ("https://shop.example",)

@@ -35,6 +35,14 @@ async def test_the_prefix_tells_the_kind(
     assert made.json["key"].startswith(prefix)
 
 
+async def test_an_origin_is_kept_as_browsers_write_it(gateway: Gateway) -> None:
+    body = {"name": "k", "kind": "publishable", "origins": ["https://Example.com:443/"]}
+
+    made = await gateway.admin.post("/v1/keys", body)
+
+    assert made.json["origins"] == ["https://example.com"]
+
+
 async def test_an_ordinary_key_manages_no_keys(gateway: Gateway) -> None:
     reply = await gateway.api.post("/v1/keys", {"name": "k"})
 

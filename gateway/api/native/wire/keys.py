@@ -7,21 +7,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from gateway.api.native.wire.common import Given, Moment, Timestamp, Told, timestamp
-from gateway.domain.access import ApiKey, KeyKind, Role, Scope
+from gateway.domain.access import ApiKey, KeyKind, Role, Scope, web_origin
 
 MAX_OVERLAP_S = 7 * 24 * 3600
 
 ShortText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-def _origin(text: str) -> str:
-    scheme, colon, host = text.partition("://")
-    if not colon or scheme not in ("http", "https") or not host or "/" in host:
-        raise ValueError('an origin looks like "https://example.com", without a path')
-    return text
-
-
-Origin = Annotated[str, Field(max_length=256), AfterValidator(_origin)]
+Origin = Annotated[str, Field(max_length=256), AfterValidator(web_origin)]
 
 
 class LimitsDoc(Given):
