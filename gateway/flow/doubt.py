@@ -16,6 +16,7 @@ import structlog
 
 from gateway.contract import Channel, Receipt, SentQuery
 from gateway.domain.delivery import EXPIRES_AFTER, Delivery
+from gateway.domain.policy import POLL_S
 from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
 from gateway.store.protocol import Store
@@ -37,8 +38,8 @@ class DoubtTimes:
     connects after a start.
     """
 
-    check_s: float = 1.0
-    connect_s: float = 1.0
+    check_s: float = POLL_S
+    connect_s: float = 0.5
     pace_s: float = 0.25
     ask_again_s: float = 30.0
     ask_timeout_s: float = 30.0
