@@ -46,6 +46,7 @@ APOLOGY: Final = "Sorry, that did not work."
 IDLE_STARTS: Final = 2
 MODEL_DELAY_S: Final = (0.005, 0.15)
 SETTLE_S: Final = 60.0
+STUCK_S: Final = 30.0
 RETRY_SCALE: Final = 0.02
 
 CONFIG = """
@@ -121,7 +122,7 @@ async def run(
                 await killer.kill_and_start()
                 tell(number, load.notes)
             await killer.wait_until_ready()
-            found = [*await load.end(), *await wait_until_settled(gateway, within_s=SETTLE_S)]
+            found = [*await load.end(), *await wait_until_settled(gateway, patience_s=STUCK_S)]
             transcripts = await read_transcripts(client, gateway.url)
             evidence = Evidence(
                 spoken=load.notes.spoken,

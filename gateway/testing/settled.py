@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final
 
 import aiohttp
@@ -23,22 +24,19 @@ GIVEN_UP: Final = "poison"
 LOOK_AGAIN_S: Final = 0.2
 
 
-async def wait_until_settled(gateway: GatewayProcess, *, within_s: float) -> list[Violation]:
+async def wait_until_settled(gateway: GatewayProcess, *, patience_s: float) -> list[Violation]:
     """Wait until no turn and no delivery is under way, then verify the store.
 
-    Gives what is still under way when the time is over, and every finding.
+    Gives what is still under way when nothing has moved for that long, and every finding.
     """
-    status: dict[str, Any] = {}
-    try:
-        async with asyncio.timeout(within_s):
-            while not status or _under_way(status):
-                status = await gateway.run_json("status")
-                await asyncio.sleep(LOOK_AGAIN_S)
-        found = []
-    except TimeoutError:
-        seen = f"after {within_s:.0f} s: {_under_way(status)}"
-        found = [Violation("everything comes to rest", "store", seen)]
-    return found + await verify(gateway)
+    last, moved_at = _under_way(await gateway.run_json("status")), monotonic()
+    while last and monotonic() - moved_at < patience_s:
+        await asyncio.sleep(LOOK_AGAIN_S)
+        now = _under_way(await gateway.run_json("status"))
+        if now != last:
+            last, moved_at = now, monotonic()
+    stuck = [Violation("everything comes to rest", "store", f"for {patience_s:.0f} s: {last}")]
+    return (stuck if last else []) + await verify(gateway)
 
 
 async def verify(gateway: GatewayProcess) -> list[Violation]:
