@@ -13,7 +13,6 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-PROBLEM = "application/problem+json"
 STREAM = "text/event-stream"
 ANYWHERE = {404, 405, 431}
 """Statuses of answers that no endpoint gives: no such path, no such method, before routing."""

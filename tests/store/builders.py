@@ -1,7 +1,5 @@
 """What the tests of the store put in: turns, messages, outcomes and parts with few words."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -210,9 +208,3 @@ async def delivery_of(store: Store, delivery_id: DeliveryId) -> Delivery:
 def said(delivery: Delivery) -> Any:
     """The text of a part."""
     return delivery.part["text"]
-
-
-def with_fields(new: NewTurn, **fields: Any) -> NewTurn:
-    """A new turn, changed, under an id of its own."""
-    values: Mapping[str, Any] = {"turn_id": new_turn_id(), **fields}
-    return replace(new, **values)
