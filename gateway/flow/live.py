@@ -1,8 +1,7 @@
 """Who waits for a turn hears of it here: in-process publish and subscribe.
 
 A shortcut only: what a turn left stands in the store, and whoever hears nothing here reads it
-there. A
-`Broadcast` lives as long as its turn runs in this process; nothing is kept afterwards.
+there. A `Broadcast` lives until its turn has ended in this process; nothing is kept afterwards.
 """
 
 from __future__ import annotations
@@ -154,7 +153,7 @@ class Live:
         return len(self._broadcasts)
 
     def open(self, turn_id: TurnId) -> Broadcast:
-        """The broadcast of a turn, made if there is none; `close` belongs to it."""
+        """The broadcast of a turn, made if there is none; `end` belongs to it."""
         broadcast = self._broadcasts.get(turn_id)
         if broadcast is None:
             broadcast = self._broadcasts[turn_id] = Broadcast(turn_id)
