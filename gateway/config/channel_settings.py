@@ -12,9 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config.fields import STRICT, Amount, Name, Object, Text
-
-BUILT_IN_CHANNELS = frozenset({"api", "web"})
-"""Channels every project has without configuring them: callers of the API, and the chat page."""
+from gateway.domain.channels import BUILT_IN_CHANNELS
 
 
 def _channel_name(text: str) -> str:

@@ -11,6 +11,10 @@ from typing import Any, Literal
 
 from gateway.domain.ids import ProjectId
 
+BUILT_IN_CHANNELS = frozenset({"api", "web"})
+"""Channels of every project that nobody configures: callers of the API, and the chat page. Their
+replies are read, not sent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSpec:

@@ -13,9 +13,6 @@ from gateway.contract import Channel
 from gateway.domain.bots import Bot
 from gateway.domain.ids import ProjectId
 
-PULL_CHANNELS = frozenset({"api", "web"})
-"""Built-in channels of every project whose replies are read, not sent."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelBinding:

@@ -9,8 +9,9 @@ from datetime import datetime
 from gateway.contract import HealthState
 from gateway.domain.access import Principal
 from gateway.domain.bots import Bot
+from gateway.domain.channels import BUILT_IN_CHANNELS
 from gateway.errors import Forbidden, NotFound
-from gateway.flow.catalogue import PULL_CHANNELS, Catalogue, ChannelBinding
+from gateway.flow.catalogue import Catalogue, ChannelBinding
 from gateway.flow.host import ChannelHealth
 
 __all__ = ["BotsService", "ChannelStatus", "check_agent", "chosen_bot"]
@@ -66,7 +67,7 @@ class BotsService:
         ]
         return own + [
             ChannelStatus(name=name, kind="widget", bot=None, state="connected")
-            for name in sorted(PULL_CHANNELS)
+            for name in sorted(BUILT_IN_CHANNELS)
         ]
 
     def channel(self, principal: Principal, name: str) -> ChannelStatus:

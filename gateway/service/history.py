@@ -14,10 +14,11 @@ from typing import Any
 
 from gateway.domain.access import Principal
 from gateway.domain.bots import Bot
+from gateway.domain.channels import BUILT_IN_CHANNELS
 from gateway.domain.conversation import Message, Session
 from gateway.domain.ids import ParticipantId, SessionId, TurnId, new_session_id
 from gateway.errors import Forbidden, NotFound, Unprocessable
-from gateway.flow.catalogue import PULL_CHANNELS, Catalogue
+from gateway.flow.catalogue import Catalogue
 from gateway.service.bots import check_agent, chosen_bot
 from gateway.service.listing import Listing, Page, one_more, piece
 from gateway.store.protocol import Store
@@ -52,7 +53,7 @@ class HistoryService:
         """Make a session; raises NotFound (bot, agent, participant), Forbidden, Unprocessable."""
         bot = self.bot(principal, request.bot)
         check_agent(bot, request.agent)
-        if request.channel not in PULL_CHANNELS:
+        if request.channel not in BUILT_IN_CHANNELS:
             raise Unprocessable("Sessions of this channel begin with a message on it.")
         new = NewSession(
             id=new_session_id(),
