@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 
 class Breaker:
@@ -58,11 +58,6 @@ class Slots:
     def __init__(self, count: int) -> None:
         self._semaphore = asyncio.Semaphore(count) if count else None
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    def one(self) -> AbstractAsyncContextManager[None]:
         """Wait for a free slot and hold it."""
-        if self._semaphore is None:
-            yield
-            return
-        async with self._semaphore:
-            yield
+        return self._semaphore or nullcontext()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from gateway.agents.journal import Recalled
 from gateway.domain.conversation import ToolCall
@@ -22,11 +23,14 @@ class StoreJournal:
         self._store = store
         self._lease = claimed.lease
         self._turn = claimed.turn
-        self._first_step = sum(
-            message.role == "tool" and message.turn_id == claimed.turn.id
-            for message in claimed.history
-        )
+        self._history = claimed.history
         self._earlier: Mapping[int, StoredToolResult] | None = None
+
+    @cached_property
+    def _first_step(self) -> int:
+        return sum(
+            message.role == "tool" and message.turn_id == self._turn.id for message in self._history
+        )
 
     async def recall(self, step: int) -> Recalled | None:
         """The call an earlier attempt made at this step, or None."""
