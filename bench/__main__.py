@@ -12,8 +12,9 @@ from rich.table import Table
 
 from bench import rows
 from bench.processes import LOAD_CPU, pin
+from bench.row import Row, as_json
 
-PARTS: dict[str, Callable[[], Awaitable[list[rows.Row]]]] = {
+PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "cpu": rows.cpu_per_turn,
     "slow-model": rows.slow_model,
     "added": rows.added_time,
@@ -35,22 +36,22 @@ def main() -> int:
     pin(LOAD_CPU)
     found = asyncio.run(measure(options.parts or list(PARTS)))
     if options.json:
-        print(rows.as_json(found))
+        print(as_json(found))
     else:
         Console().print(table(found))
     return 0 if all(row.holds for row in found) else 1
 
 
-async def measure(names: list[str]) -> list[rows.Row]:
+async def measure(names: list[str]) -> list[Row]:
     console = Console(stderr=True)
-    found: list[rows.Row] = []
+    found: list[Row] = []
     for name in names:
         with console.status(f"measuring: {name}"):
             found += await PARTS[name]()
     return found
 
 
-def table(found: list[rows.Row]) -> Table:
+def table(found: list[Row]) -> Table:
     made = Table("row", "what", "measured", "compared with", title="bot-gateway benchmark")
     for name in ("value", "must", "goal"):
         made.add_column(name, justify="right")

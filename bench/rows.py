@@ -3,76 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Literal
 
 from aiohttp import ClientSession
 
 from bench.filling import fill
 from bench.gateways import TURNS_A_SESSION, Server, gateway, model, yardstick
 from bench.load import Target, first_text_s, new_client, run_load, send
-from bench.processes import cpu_s, resident_mib
+from bench.meter import TURNS, USERS, Meter
+from bench.processes import resident_mib
+from bench.row import Row
 
-USERS = 16
-TURNS = 800
 ROUNDS = 6
 WARM_UP = 320
 MANY_MESSAGES = 200_000
 FEW_MESSAGES = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One result: what was measured, what it is compared with, and the bound that must hold."""
-
-    number: str
-    what: str
-    measured: str
-    compared: str
-    value: float
-    must: float
-    goal: float
-    unit: Literal["x", "ms", "MiB", "s", ""] = "x"
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the bound that must hold does."""
-        return self.value >= self.must if self.at_least else self.value <= self.must
-
-    @property
-    def reaches_goal(self) -> bool:
-        """Whether the goal is reached too."""
-        return self.value >= self.goal if self.at_least else self.value <= self.goal
-
-
-class Meter:
-    """Processor time and pace of one server over several runs."""
-
-    def __init__(self, pid: int, target: Target) -> None:
-        self.target = target
-        self._pid = pid
-        self._cpu_ms: list[float] = []
-        self._turns_per_s: list[float] = []
-
-    async def run(self) -> None:
-        """One run of `TURNS` turns."""
-        before = cpu_s(self._pid)
-        load = await run_load(self.target, users=USERS, turns=TURNS)
-        self._cpu_ms.append((cpu_s(self._pid) - before) / TURNS * 1000)
-        self._turns_per_s.append(load.turns_per_s)
-
-    def ratio_to(self, other: Meter) -> float:
-        """Median of the ratios, run by run, so that a drift of the machine does not count."""
-        return median(a / b for a, b in zip(self._cpu_ms, other._cpu_ms, strict=True))
-
-    def __str__(self) -> str:
-        return f"{median(self._cpu_ms):.2f} ms CPU, {median(self._turns_per_s):.0f} turns/s"
 
 
 async def cpu_per_turn() -> list[Row]:
@@ -375,24 +323,3 @@ async def _timed(client: ClientSession, target: Target) -> float:
 
 def _p99(values: Sequence[float]) -> float:
     return quantiles(values, n=100)[98]
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    """The rows for scripts."""
-    return json.dumps(
-        [
-            {
-                "row": row.number,
-                "what": row.what,
-                "value": round(row.value, 3),
-                "unit": row.unit,
-                "must": row.must,
-                "goal": row.goal,
-                "holds": row.holds,
-                "measured": row.measured,
-                "compared": row.compared,
-            }
-            for row in rows
-        ],
-        indent=2,
-    )
