@@ -93,24 +93,25 @@ class Progress:
         )
 
     def cancelled(self, *, is_shown: bool) -> TurnOutcome:
-        """A cancelled turn: text that somebody was shown is kept as an incomplete message."""
+        """A cancelled turn: what somebody was shown is kept, the text in progress as incomplete."""
+        kept = [m for m in self._messages if m.visibility == "external"] if is_shown else []
         text = "".join(self._text)
-        kept: tuple[Message, ...] = ()
-        if self._open is not None and text and is_shown:
+        is_cut = self._open is not None and bool(text) and is_shown
+        if self._open is not None and is_cut:
             message_id, agent = self._open
-            kept = (
+            kept.append(
                 Message(
                     id=message_id,
                     role="assistant",
                     agent=agent,
                     content=(TextPart(text),),
                     is_incomplete=True,
-                ),
+                )
             )
         return TurnOutcome(
             state="cancelled",
-            messages=kept,
-            is_incomplete=bool(kept),
+            messages=tuple(kept),
+            is_incomplete=is_cut,
             error=TurnError("cancelled", "The turn was cancelled."),
             bot_version=self._bot.version,
         )

@@ -318,14 +318,16 @@ _KEY_SETS = frozenset({"scopes", "bots"})
 
 
 def to_key(fields_text: str) -> ApiKey:
-    """The stored fields of a key as a key."""
-    values: dict[str, Any] = _decode(fields_text)
+    """The stored fields of a key as a key; what another version stored beside them is left out."""
+    stored: dict[str, Any] = _decode(fields_text)
+    values = {field.name: stored[field.name] for field in fields(ApiKey) if field.name in stored}
+    limits = {field.name: values["limits"].get(field.name) for field in fields(KeyLimits)}
     for name in _KEY_TIMES:
         values[name] = to_time_or_none(values.get(name))
     for name in _KEY_SETS:
         values[name] = frozenset(values[name])
     values["origins"] = tuple(values["origins"])
-    values["limits"] = KeyLimits(**values["limits"])
+    values["limits"] = KeyLimits(**limits)
     return ApiKey(**values)
 
 

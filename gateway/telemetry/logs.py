@@ -78,6 +78,8 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     for key, value in event.items():
         if isinstance(value, str) and len(value) > 8:
             event[key] = _SECRET.sub(MASK, value)
+        elif isinstance(value, list):
+            event[key] = [_SECRET.sub(MASK, str(item)) for item in value]
     return event
 
 

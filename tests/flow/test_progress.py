@@ -1,5 +1,7 @@
 """From the events of a turn to what it leaves, at any moment."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.domain.conversation import Message, TextPart, ToolCall, Usage
@@ -100,13 +102,21 @@ def test_a_cancelled_turn_keeps_the_open_message_marked_incomplete() -> None:
     [
         (),
         (MessageStarted(FIRST, "Desk"),),
-        (MessageStarted(FIRST, "Desk"), MessageCompleted(message(FIRST, "Hi"))),
     ],
 )
 def test_a_cancelled_turn_without_open_text_keeps_nothing(events: tuple[TurnEvent, ...]) -> None:
     outcome = after(*events).cancelled(is_shown=True)
 
     assert (outcome.messages, outcome.is_incomplete) == ((), False)
+
+
+def test_a_cancelled_turn_keeps_the_messages_that_were_shown_whole() -> None:
+    progress = after(MessageStarted(FIRST, "Desk"), MessageCompleted(message(FIRST, "Hi")))
+
+    outcome = progress.cancelled(is_shown=True)
+
+    assert [(kept.id, kept.is_incomplete) for kept in outcome.messages] == [(FIRST, False)]
+    assert not outcome.is_incomplete
 
 
 def test_a_cancelled_turn_keeps_nothing_that_was_never_shown() -> None:
@@ -119,7 +129,7 @@ def test_another_message_that_is_complete_does_not_close_the_open_one() -> None:
     progress = after(
         MessageStarted(FIRST, "Desk"),
         TextDelta(FIRST, "Once"),
-        MessageCompleted(message(SECOND, "internal")),
+        MessageCompleted(replace(message(SECOND, "internal"), visibility="internal")),
     )
 
     assert [kept.id for kept in progress.cancelled(is_shown=True).messages] == [FIRST]

@@ -126,9 +126,7 @@ class TurnStore(Protocol):
         """One turn, or None."""
         ...
 
-    async def pending_turns(
-        self, project_id: ProjectId, *, account: str, address: Address
-    ) -> int:
+    async def pending_turns(self, project_id: ProjectId, *, account: str, address: Address) -> int:
         """How many turns of that address's current session are not over; 0 for an unknown one."""
         ...
 
