@@ -10,6 +10,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from gateway.domain.ids import TurnId
 from gateway.domain.turns import EVENTS_PER_ATTEMPT, TextDelta, Turn, TurnEvent
@@ -46,7 +47,16 @@ class NumberedEvent:
 class Broadcast:
     """The events of one turn, for any number of listeners, from the first one on."""
 
-    __slots__ = ("_ended", "_events", "_held", "_news", "_number", "turn_id", "wants_stream")
+    __slots__ = (
+        "__weakref__",
+        "_ended",
+        "_events",
+        "_held",
+        "_news",
+        "_number",
+        "turn_id",
+        "wants_stream",
+    )
 
     def __init__(self, turn_id: TurnId) -> None:
         self.turn_id = turn_id
@@ -142,10 +152,14 @@ def _tell(news: asyncio.Future[bool], is_news: bool) -> None:
 
 
 class Live:
-    """The broadcasts of the turns that run, or are about to run, in this process."""
+    """The broadcasts of the turns that run, or are about to run, in this process.
+
+    Each lives as long as somebody holds it: whoever listens, and the attempt that publishes. A
+    queued turn that nobody waits for, or that is removed, leaves nothing here.
+    """
 
     def __init__(self) -> None:
-        self._broadcasts: dict[TurnId, Broadcast] = {}
+        self._broadcasts: WeakValueDictionary[TurnId, Broadcast] = WeakValueDictionary()
 
     @property
     def waiting(self) -> int:

@@ -202,7 +202,10 @@ class ChatService:
     async def follow(self, principal: Principal, turn_id: TurnId) -> Started:
         """A known turn, ready for `events` or `result`."""
         turn = await self.turn(principal, turn_id)
-        return Started(turn=turn, is_replay=True, broadcast=self._live.find(turn_id))
+        broadcast = self._live.find(turn_id)
+        if broadcast is None and turn.state == "queued":
+            broadcast = self._heard_here(self._live.open(turn_id))
+        return Started(turn=turn, is_replay=True, broadcast=broadcast)
 
     async def turn(self, principal: Principal, turn_id: TurnId) -> Turn:
         """One turn with its messages; raises NotFound."""

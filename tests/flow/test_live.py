@@ -142,3 +142,18 @@ async def test_a_listener_that_went_away_does_not_disturb_the_others() -> None:
 
     assert [numbered.event for numbered in await listener] == [TurnBegan(1)]
     assert live.waiting == 0
+
+
+async def test_a_turn_that_nobody_listens_to_leaves_nothing() -> None:
+    live = Live()
+
+    live.open(new_turn_id())
+
+    assert live.waiting == 0
+
+
+async def test_a_turn_is_known_as_long_as_somebody_listens() -> None:
+    live = Live()
+    held = live.open(new_turn_id())
+
+    assert live.find(held.turn_id) is held
