@@ -50,13 +50,18 @@ def new_client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector)
 
 
-async def run_load(target: Target, *, users: int, turns: int) -> Load:
-    """Send `turns` messages in all with that many users at once."""
+async def run_load(target: Target, *, users: int, turns: int, spread_s: float = 0) -> Load:
+    """Send `turns` messages in all with that many users at once.
+
+    They begin within `spread_s`, evenly: people do not write in lockstep, as users that all began
+    at once would go on doing with a model that always takes the same time.
+    """
     latencies: list[float] = []
     left = turns
 
     async def user(number: int, client: aiohttp.ClientSession) -> None:
         nonlocal left
+        await asyncio.sleep(spread_s * number / users)
         while left > 0:
             left -= 1
             began = perf_counter()

@@ -71,13 +71,13 @@ async def slow_model() -> list[Row]:
     """Row 3: a model of 200 ms, 64 users, against a server without storage."""
     async with model("--delay-ms", "200") as url:
         async with yardstick("bare", url) as (_, target):
-            await run_load(target, users=64, turns=128)
-            bare = await run_load(target, users=64, turns=1_280)
+            await run_load(target, users=64, turns=128, spread_s=0.2)
+            bare = await run_load(target, users=64, turns=1_280, spread_s=0.2)
         async with gateway(url) as server:
             sessions = await server.open_sessions(64)
             target = server.in_sessions(sessions.__getitem__)
-            await run_load(target, users=64, turns=128)
-            ours = await run_load(target, users=64, turns=1_280)
+            await run_load(target, users=64, turns=128, spread_s=0.2)
+            ours = await run_load(target, users=64, turns=1_280, spread_s=0.2)
     return [
         Row(
             number="3",
@@ -93,15 +93,16 @@ async def slow_model() -> list[Row]:
 
 
 async def added_time() -> list[Row]:
-    """Rows 4 and 5: what one user waits beyond the model itself."""
-    async with model("--delay-ms", "20") as url, gateway(url) as server:
+    """Rows 4 and 5: what one user waits beyond the model itself, which answers at once."""
+    async with model() as url, gateway(url) as server:
         direct = Target(
             url=lambda _: f"{url}/chat/completions",
             body=lambda _: {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
             headers={},
         )
-        added_ms = await _alternating(direct, server.new_sessions(), turns=200)
-    stub = ("--chunks", "20", "--first-chunk-delay-ms", "20", "--chunk-delay-ms", "2")
+        sessions = await server.open_sessions(200 // (TURNS_A_SESSION - 1) + 1)
+        added_ms = await _alternating(direct, server.in_growing(sessions), turns=200)
+    stub = ("--chunks", "20", "--chunk-delay-ms", "2")
     async with model(*stub) as url, gateway(url) as server:
         messages = [{"role": "user", "content": "Hi"}]
         direct = Target(

@@ -21,6 +21,11 @@ TALKATIVE = ("httpx", "httpx2", "httpcore", "telegram", "openai", "aiosqlite", "
 """Loggers that print addresses with tokens, bodies or headers below warning."""
 
 MASK = "***"
+OWN_KEYS = frozenset(
+    {"event", "level", "timestamp", "turn_id", "session_id", "delivery_id", "request_id", "outcome"}
+)
+"""Keys whose values are made here and hold no secret."""
+
 _SECRET = re.compile(
     r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"  # Telegram bot token, also inside an URL
     r"|\bgw_(?:sk|adm|pk|st|oat)_[A-Za-z0-9_.\-]+"
@@ -76,6 +81,8 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     {'event': 'x', 'url': 'https://a/bot***'}
     """
     for key, value in event.items():
+        if key in OWN_KEYS:
+            continue
         if isinstance(value, str) and len(value) > 8:
             event[key] = _SECRET.sub(MASK, value)
         elif isinstance(value, list):
