@@ -1,5 +1,7 @@
 """Markdown as Telegram gets it: formatted, whole, and never over the limit."""
 
+import json
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -224,4 +226,4 @@ def test_plain_words_arrive_all_and_in_order(words):
 @given(st.text(max_size=300))
 def test_whatever_a_model_writes_can_be_rendered_and_stored(text):
     for part in parts(message(text)):
-        part["text"].encode()
+        assert json.loads(json.dumps(part, ensure_ascii=False).encode()) == part

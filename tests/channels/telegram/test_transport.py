@@ -97,6 +97,10 @@ async def test_opening_and_closing_twice_is_harmless():
     for _ in range(2):
         await requests.shutdown()
 
+    with pytest.raises(NoAnswer) as closed:
+        await requests.post("http://127.0.0.1:1/")
+    assert not closed.value.was_written
+
 
 @pytest.mark.parametrize("url", ["http://", "http://127.0.0.1:1/"])
 async def test_an_address_that_cannot_be_called_was_certainly_not_written_to(url):
