@@ -107,7 +107,7 @@ class Server:
 async def model(*options: str) -> AsyncIterator[str]:
     """The stub model, on the processor of the load; gives its base address."""
     port = free_port()
-    arguments = ("-m", "gateway.testing.openai_server", "--port", str(port), *options)
+    arguments = ("-m", "gateway.testing.openai.server", "--port", str(port), *options)
     async with child(*arguments, cpu=LOAD_CPU, port=port, is_quiet=True):
         yield f"http://127.0.0.1:{port}/v1"
 

@@ -24,8 +24,8 @@ A fake Telegram, for polling and webhooks:
 Longer examples are in docs/testing-kit.md.
 """
 
-from gateway.testing.openai_endpoint import ModelCall, OpenAIServer, Script
-from gateway.testing.openai_replies import (
+from gateway.testing.openai.endpoint import ModelCall, OpenAIServer, Script
+from gateway.testing.openai.replies import (
     Answer,
     Drip,
     EmptyChoices,
@@ -43,9 +43,9 @@ from gateway.testing.openai_replies import (
     unknown_model,
     wrong_key,
 )
-from gateway.testing.telegram_chats import Draft, SentMessage
-from gateway.testing.telegram_endpoint import TelegramServer
-from gateway.testing.telegram_faults import (
+from gateway.testing.telegram.chats import Draft, SentMessage
+from gateway.testing.telegram.endpoint import TelegramServer
+from gateway.testing.telegram.faults import (
     ApiError,
     BotCall,
     Drop,
@@ -60,9 +60,9 @@ from gateway.testing.telegram_faults import (
     other_poller,
     unauthorized,
 )
-from gateway.testing.telegram_pace import Rates, Window
-from gateway.testing.telegram_updates import Person
-from gateway.testing.telegram_webhook import WebhookAttempt, WebhookRetry
+from gateway.testing.telegram.pace import Rates, Window
+from gateway.testing.telegram.updates import Person
+from gateway.testing.telegram.webhook import WebhookAttempt, WebhookRetry
 
 __all__ = [
     "Answer",

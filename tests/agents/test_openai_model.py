@@ -17,8 +17,8 @@ from gateway.domain.conversation import ToolCall, Usage
 from gateway.domain.models import ModelSpec, Secret
 from gateway.domain.policy import ModelPolicy
 from gateway.errors import ModelError
-from gateway.testing import openai_replies as fake
-from gateway.testing.openai_server import OpenAIServer
+from gateway.testing.openai import replies as fake
+from gateway.testing.openai.server import OpenAIServer
 
 KEY = "sk-canary-123"
 QUICK = ModelPolicy(connect_s=1, first_byte_s=0.3, idle_s=0.3)

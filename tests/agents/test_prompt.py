@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.agents.prompt import Prompt, build_prompt
 from gateway.domain.conversation import FilePart, ImagePart, Message, TextPart, ToolCall
 from gateway.domain.ids import new_message_id
-from gateway.testing.openai_rules import request_problems
+from gateway.testing.openai.rules import request_problems
 from tests.agents.builders import agent, assistant, result, user
 
 DESK = agent("Desk")

@@ -12,9 +12,9 @@ from gateway.domain.conversation import Usage
 from gateway.domain.models import ModelSpec
 from gateway.domain.policy import ModelPolicy
 from gateway.domain.turns import HandedOff, TextRestarted, TurnOptions
-from gateway.testing import openai_replies as fake
-from gateway.testing.openai_endpoint import ModelCall
-from gateway.testing.openai_server import OpenAIServer
+from gateway.testing.openai import replies as fake
+from gateway.testing.openai.endpoint import ModelCall
+from gateway.testing.openai.server import OpenAIServer
 from tests.agents.builders import RecordingTool, Told, agent, assistant, bot, told, tool, user
 
 QUICK = ModelPolicy(retry_delays_s=(0.01, 0.01), first_byte_s=0.3, idle_s=0.3)

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from gateway.testing.kills.settled import errors_in_log
 from gateway.testing.process import GatewayProcess
-from gateway.testing.settled import errors_in_log
 from tests.stories.daemon import Caller, findings, serving
 
 JSON = {"Content-Type": "application/json"}

@@ -13,7 +13,7 @@ from channels.telegram.adapter import TelegramChannel
 from gateway.contract import Address, LiveOutput
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.testing import TelegramServer
-from gateway.testing import telegram_faults as faults
+from gateway.testing.telegram import faults
 from tests.channels.fake_host import FakeHost
 from tests.channels.telegram.running import (
     SECRET,

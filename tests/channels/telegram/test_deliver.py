@@ -10,7 +10,7 @@ from channels.telegram.bot_api import SENDS_AT_ONCE
 from gateway.contract import Address, AddressMoved, Receipt
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.testing import TelegramServer
-from gateway.testing import telegram_faults as faults
+from gateway.testing.telegram import faults
 from tests.channels.fake_host import FakeHost
 from tests.channels.telegram.running import Running, channel_for, connected
 

@@ -10,7 +10,7 @@ from channels.telegram import render
 from channels.telegram.cut import units
 from channels.telegram.render import TEXT_UNITS, formatted, parts
 from gateway.contract import Address, OutboundMessage, ReplyTo
-from gateway.testing.telegram_rules import broken_limit
+from gateway.testing.telegram.rules import broken_limit
 
 MARKDOWN = st.lists(
     st.sampled_from(

@@ -1,0 +1,1 @@
+"""A fake model endpoint in the format of the OpenAI API."""

@@ -1,0 +1,181 @@
+"""The HTTP side of the fake Bot API: from a request to its answer.
+
+Reads the call, logs it, judges it (specification, limits, pace), lets a planned fault happen or the
+method run, and answers in the Bot API's envelope. What methods do is in `telegram_methods.py`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, assert_never
+
+from aiohttp import web
+
+from gateway.testing.loopback import hang_up, pause, stall
+from gateway.testing.telegram.faults import (
+    ApiError,
+    BotCall,
+    Drop,
+    Fault,
+    FaultPlan,
+    Hang,
+    HtmlError,
+    Refused,
+    Slow,
+    flood,
+)
+from gateway.testing.telegram.methods import BotMethods
+from gateway.testing.telegram.pace import Pace
+from gateway.testing.telegram.requests import read_parameters, read_path
+from gateway.testing.telegram.rules import broken_limit
+from gateway.testing.telegram.spec import Spec
+from gateway.testing.wire import JsonValue
+
+WEBHOOK_NOTES: Final = {
+    "setWebhook": "Webhook was set",
+    "deleteWebhook": "Webhook was deleted",
+}
+
+
+class BotApi:
+    """Answers the calls of one bot."""
+
+    def __init__(
+        self,
+        token: str,
+        methods: BotMethods,
+        *,
+        spec: Spec | None,
+        pace: Pace,
+        strict: bool,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.calls: list[BotCall] = []
+        self.counts: Counter[str] = Counter()
+        self.faults = FaultPlan()
+        self.pace = pace
+        self.spec = spec
+        self._token = token
+        self._methods = methods
+        self._strict = strict
+        self._on_change = on_change
+        names = [*methods.names, *(spec.methods if spec else ()), *(spec.newer if spec else ())]
+        self._names = {name.lower(): name for name in names}
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; faults may end the connection instead."""
+        try:
+            kind, rest = read_path(request.path, self._token)
+            if kind == "file":
+                return self._file(rest)
+            call = await self._read(request, rest)
+        except Refused as refused:
+            return _error(refused.error)
+        try:
+            return await self._answer_call(request, call)
+        finally:
+            self._on_change()
+
+    async def _read(self, request: web.BaseRequest, name: str) -> BotCall:
+        """Log the call; the name of a method is read in any case, as by the real server."""
+        method = self._names.get(name.lower(), name)
+        given = await read_parameters(request, method, spec=self.spec)
+        call = BotCall(
+            number=len(self.calls) + 1,
+            method=method,
+            params=given.values,
+            at=time.monotonic(),
+            headers={header.lower(): value for header, value in request.headers.items()},
+            uploads=given.uploads,
+        )
+        call.problems = tuple(self._problems(call))
+        self.pace.note_early(call)
+        self.calls.append(call)
+        self.counts[call.method] += 1
+        self._on_change()
+        return call
+
+    def _problems(self, call: BotCall) -> list[str]:
+        if call.method.lower() not in self._names:
+            return [f"there is no method {call.method}"]
+        problems = self.spec.call_problems(call.method, call.params) if self.spec else []
+        limit = None if problems else broken_limit(call.method, call.params)
+        return problems or ([limit] if limit else [])
+
+    async def _answer_call(self, request: web.BaseRequest, call: BotCall) -> web.StreamResponse:
+        if call.method.lower() not in self._names:
+            return self._refuse(call, ApiError(404, "Not Found: method not found"))
+        if call.problems and self._strict:
+            return self._refuse(call, ApiError(400, f"Bad Request: {call.problems[0]}"))
+        fault = self.faults.take(call)
+        if fault is not None:
+            return await self._fail(request, call, fault)
+        retry_after_s = self.pace.retry_after(call)
+        if retry_after_s is not None:
+            return self._refuse(call, flood(retry_after_s))
+        return await self._run(call)
+
+    async def _run(self, call: BotCall) -> web.Response:
+        try:
+            result = await self._methods.run(call)
+        except Refused as refused:
+            return self._refuse(call, refused.error)
+        call.status = 200
+        return _result(result, WEBHOOK_NOTES.get(call.method))
+
+    async def _fail(
+        self, request: web.BaseRequest, call: BotCall, fault: Fault
+    ) -> web.StreamResponse:
+        response: web.StreamResponse
+        match fault:
+            case ApiError():
+                response = self._refuse(call, fault)
+            case HtmlError():
+                call.status = fault.status
+                response = web.Response(
+                    status=fault.status, text=fault.body, content_type="text/html"
+                )
+            case Drop():
+                await self._take_effect(call, fault.accepted)
+                response = hang_up(request)
+            case Hang():
+                await self._take_effect(call, fault.accepted)
+                await stall()
+            case Slow():
+                response = await self._run(call)
+                self._on_change()
+                status, call.status = call.status, None
+                await pause(fault.delay_s)
+                call.status = status
+            case _:
+                assert_never(fault)
+        return response
+
+    async def _take_effect(self, call: BotCall, accepted: bool) -> None:
+        """The call is carried out although nobody will be told."""
+        if accepted:
+            await self._run(call)
+            call.status = None
+            self._on_change()
+
+    def _refuse(self, call: BotCall, error: ApiError) -> web.Response:
+        call.status = error.code
+        if error.retry_after_s is not None:
+            self.pace.block(call, error.retry_after_s)
+        return _error(error)
+
+    def _file(self, path: str) -> web.Response:
+        for stored in self._methods.files.values():
+            if stored.path == path:
+                return web.Response(body=stored.content, content_type="application/octet-stream")
+        return _error(ApiError(404, "Not Found"))
+
+
+def _result(result: JsonValue, note: str | None) -> web.Response:
+    document = {"ok": True, "result": result}
+    return web.json_response(document | ({"description": note} if note else {}))
+
+
+def _error(error: ApiError) -> web.Response:
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return web.json_response(error.document, status=error.code, headers=headers)
