@@ -1,4 +1,4 @@
-"""Platform specifications that may lie beside the repository; tests that judge by them skip else."""
+"""Platform specifications that may lie beside the repository; tests skip where they do not."""
 
 from pathlib import Path
 

@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from gateway.testing.kills.settled import errors_in_log
 from gateway.testing.process import GatewayProcess
-from tests.stories.daemon import Caller, findings, serving
+from gateway.testing.scene import Caller, serving
+from tests.stories.checks import findings
 
 JSON = {"Content-Type": "application/json"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "retryable"}

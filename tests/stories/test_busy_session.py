@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gateway.testing import OpenAIServer, Silence
-from tests.stories.daemon import DESK, PATIENCE_S, over_endpoint, serving
+from gateway.testing.scene import DESK, PATIENCE_S, over_endpoint, serving
 
 QUEUE = 20
 

@@ -9,16 +9,8 @@ import pytest
 
 from gateway.testing import OpenAIServer, Reply, Silence
 from gateway.testing.process import GatewayProcess
-from tests.stories.daemon import (
-    DESK,
-    PATIENCE_S,
-    Answered,
-    Caller,
-    Event,
-    findings,
-    over_endpoint,
-    serving,
-)
+from gateway.testing.scene import DESK, PATIENCE_S, Answered, Caller, Event, over_endpoint, serving
+from tests.stories.checks import findings
 
 
 async def until_answered(caller: Caller, body: object, *, key: str) -> Answered:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.stories.daemon import findings, serving
+from gateway.testing.scene import serving
+from tests.stories.checks import findings
 
 CONFIG = """
 [models.main]

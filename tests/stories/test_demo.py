@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.stories.daemon import serving
+from gateway.testing.scene import serving
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.testing import TelegramServer
 from gateway.testing.process import GatewayProcess
-from tests.stories.daemon import DESK, PATIENCE_S, SCRIPTED, on_telegram, serving
+from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, on_telegram, serving
 
 MARKS = re.compile(
     r"(?P<received>(recvfrom|recvmsg|read)\(.*POST /)"

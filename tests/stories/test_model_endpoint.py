@@ -15,7 +15,8 @@ from gateway.testing import (
     Truncated,
     too_many_requests,
 )
-from tests.stories.daemon import DESK, findings, over_endpoint, serving
+from gateway.testing.scene import DESK, over_endpoint, serving
+from tests.stories.checks import findings
 
 TEAM = """
 [tools.get_outstanding_balance]

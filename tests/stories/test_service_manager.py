@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from gateway.testing.process import GatewayProcess
-from tests.stories.daemon import DESK, PATIENCE_S, SCRIPTED
+from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED
 
 
 class Manager:

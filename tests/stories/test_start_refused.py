@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.testing.process import GatewayProcess
-from tests.stories.daemon import DESK, SCRIPTED
+from gateway.testing.scene import DESK, SCRIPTED
 
 GOOD = SCRIPTED + DESK
 

@@ -9,16 +9,8 @@ from uuid import uuid4
 import aiohttp
 
 from gateway.testing import OpenAIServer, Reply, Silence
-from tests.stories.daemon import (
-    DESK,
-    PATIENCE_S,
-    Answered,
-    Caller,
-    findings,
-    logged,
-    over_endpoint,
-    serving,
-)
+from gateway.testing.scene import DESK, PATIENCE_S, Answered, Caller, logged, over_endpoint, serving
+from tests.stories.checks import findings
 
 TALKS = 12
 QUEUED = 3

@@ -9,15 +9,8 @@ import pytest
 
 from gateway.testing import Hang, OpenAIServer, Silence, TelegramServer, WebhookRetry
 from gateway.testing.process import GatewayProcess
-from tests.stories.daemon import (
-    DESK,
-    PATIENCE_S,
-    SCRIPTED,
-    findings,
-    logged,
-    on_telegram,
-    over_endpoint,
-)
+from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, logged, on_telegram, over_endpoint
+from tests.stories.checks import findings
 
 CHAT = 7
 

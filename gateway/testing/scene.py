@@ -1,4 +1,7 @@
-"""A daemon for a story, and a caller of its API: real processes and sockets, fakes at both ends."""
+"""A gateway as a process, a caller of its API, and the configuration to put between them and fakes.
+
+`serving` gives both. What a caller is answered and cannot use comes out as `UnexpectedAnswer`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from typing import Any
 
 import aiohttp
 
-from gateway.testing import OpenAIServer, TelegramServer
+from gateway.testing.openai.endpoint import OpenAIServer
 from gateway.testing.process import GatewayProcess
+from gateway.testing.telegram.endpoint import TelegramServer
 
 PATIENCE_S = 45.0
-SECRET = "a-webhook-secret"
+SECRET = "a-webhook-secret"  # noqa: S105 - of a fake platform
 
 DESK = """
 [[bots]]
@@ -45,6 +49,10 @@ reply = "Heard: {text}"
 """
 
 
+class UnexpectedAnswer(Exception):
+    """The API answered something else than was needed to go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What the API answered."""
@@ -54,8 +62,15 @@ class Answered:
     text: str
 
     @property
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 - whatever document it is
+        """The document."""
         return json.loads(self.text)
+
+    def expect(self, *statuses: int) -> Answered:
+        """Itself, if it has one of these statuses; raises UnexpectedAnswer."""
+        if self.status not in statuses:
+            raise UnexpectedAnswer(f"{self.status}: {self.text[:500]}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,7 @@ class Caller:
     async def call(
         self, method: str, path: str, body: object = None, *, repeat_key: str | None = None
     ) -> Answered:
+        """One request; `repeat_key` is its Idempotency-Key."""
         headers = {"Authorization": f"Bearer {self.key}"}
         if repeat_key is not None:
             headers["Idempotency-Key"] = repeat_key
@@ -85,18 +101,22 @@ class Caller:
         ) as answer:
             return Answered(answer.status, answer.headers, await answer.text())
 
-    async def get(self, path: str) -> Any:
+    async def get(self, path: str) -> Any:  # noqa: ANN401 - whatever document it is
         """A document that is there."""
-        answer = await self.call("GET", path)
-        assert answer.status == 200, answer.text
-        return answer.json
+        return (await self.call("GET", path)).expect(200).json
 
-    async def say(self, text: str, *, session: str | None = None, **more: object) -> Any:
-        """The turn of a message that is answered at once."""
+    async def say(
+        self,
+        text: str,
+        *,
+        session: str | None = None,
+        repeat_key: str | None = None,
+        **more: object,
+    ) -> Any:  # noqa: ANN401 - the turn as the API writes it
+        """The turn of a message that is answered at once, or 202 with `background=True`."""
         path = f"/v1/sessions/{session}/messages" if session else "/v1/chat"
-        answer = await self.call("POST", path, {"input": text, **more})
-        assert answer.status in (200, 202), answer.text
-        return answer.json
+        answer = await self.call("POST", path, {"input": text, **more}, repeat_key=repeat_key)
+        return answer.expect(200, 202).json
 
     async def stream(self, body: object) -> AsyncIterator[Event]:
         """The events of a new turn, as they come."""
@@ -108,7 +128,7 @@ class Caller:
         async for event in self._events("GET", f"/v1/turns/{turn}/events?after={after}", None):
             yield event
 
-    async def turn(self, turn: str) -> Any:
+    async def turn(self, turn: str) -> Any:  # noqa: ANN401 - the turn as the API writes it
         """A turn when it is over, however often that has to be asked."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
@@ -122,16 +142,16 @@ class Caller:
         return [text_of(message) for message in page["data"] if message["role"] == role]
 
     async def session_count(self) -> int:
-        page = await self.get("/v1/sessions?limit=100")
-        assert not page["has_more"]
-        return len(page["data"])
+        """How many sessions there are, up to 100."""
+        return len((await self.get("/v1/sessions?limit=100"))["data"])
 
     async def _events(self, method: str, path: str, body: object) -> AsyncIterator[Event]:
         headers = {"Authorization": f"Bearer {self.key}"}
         async with self.client.request(
             method, self.url + path, json=body, headers=headers
         ) as answer:
-            assert answer.status == 200, await answer.text()
+            if answer.status != 200:
+                raise UnexpectedAnswer(f"{answer.status}: {await answer.text()}")
             async for line in answer.content:
                 if line.startswith(b"data: "):
                     data = json.loads(line[6:])
@@ -164,6 +184,7 @@ async def serving(
 
 
 def text_of(message: Mapping[str, Any]) -> str:
+    """The text of a message as the API writes it."""
     return "".join(part.get("text", "") for part in message["content"])
 
 
@@ -192,13 +213,6 @@ api_url = "{telegram.api_url}"
 {secret}
 {more}
 """
-
-
-async def findings(gateway: GatewayProcess) -> Any:
-    """What `verify` finds."""
-    code, output, errors = await gateway.run("verify", "--json")
-    assert code in (0, 1), errors
-    return json.loads(output)["findings"]
 
 
 def logged(gateway: GatewayProcess, event: str) -> list[dict[str, Any]]:
