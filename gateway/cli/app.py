@@ -40,6 +40,7 @@ ENTRIES = {
     "explain": Entry("explain", "Show everything that happened to a message, turn or session."),
     "status": Entry("status", "Show what is running, its channels and its queues."),
     "verify": Entry("verify", "Check the invariants of the store."),
+    "prove": Entry("prove", "Inject every fault into a throw-away gateway, and judge it."),
     "migrate": Entry("migrate", "Bring the database up to this version's schema."),
 }
 

@@ -8,6 +8,9 @@ from gateway.testing.faults.fault import Fault
 
 FAULTS: Sequence[Fault] = ()
 
+HISTORY_OF_KILLS = ("F1", "F31")
+"""The rows that a number of kills is meant for."""
+
 
 def pick_faults(ids: Sequence[str]) -> Sequence[Fault]:
     """The faults with these ids, in the order of the matrix; all without any.
