@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ from gateway.store.protocol.outbox import SendResult
 log = structlog.get_logger(__name__)
 
 MAX_BLIND_TRIES = 2
-TIMES_ASKED = 2
+NOT_FOUND_YET = "not found on the platform yet"
 BATCH = 100
 
 
@@ -67,32 +67,34 @@ class Doubt:
         self._connected = connected
         self._send = send
         self._times = times or DoubtTimes()
-        self._asked: dict[str, int] = {}
+        self._busy: set[str] = set()
 
     async def run(self) -> None:
-        """Decide until cancelled."""
-        while True:
-            try:
-                await self.decide_due()
-            except StoreError as error:
-                log.warning("doubt_postponed", code=error.code)
-            await asyncio.sleep(self._times.check_s)
+        """Decide until cancelled; channels do not wait for each other."""
+        async with asyncio.TaskGroup() as deciding:
+            while True:
+                try:
+                    for name, deliveries in (await self._due()).items():
+                        self._busy.add(name)
+                        deciding.create_task(self._decide_in_turn(name, deliveries))
+                except StoreError as error:
+                    log.warning("doubt_postponed", code=error.code)
+                await asyncio.sleep(self._times.check_s)
 
-    async def decide_due(self) -> None:
-        """Decide about everything that is due now; channels do not wait for each other."""
+    async def _due(self) -> Mapping[str, Sequence[Delivery]]:
+        """What is due now, by channel; nothing of channels that are at it already."""
         due: defaultdict[str, list[Delivery]] = defaultdict(list)
-        for delivery in await self._store.ambiguous(limit=BATCH):
+        for delivery in await self._store.ambiguous(limit=BATCH, but=self._busy):
             due[delivery.address.channel].append(delivery)
-        deciding = [
-            asyncio.create_task(self._decide_channel(name, deliveries))
-            for name, deliveries in due.items()
-        ]
+        return due
+
+    async def _decide_in_turn(self, name: str, deliveries: Sequence[Delivery]) -> None:
         try:
-            for task in deciding:
-                await task
+            await self._decide_channel(name, deliveries)
+        except StoreError as error:
+            log.warning("doubt_postponed", code=error.code)
         finally:
-            for task in deciding:
-                task.cancel()
+            self._busy.discard(name)
 
     async def _decide_channel(self, name: str, deliveries: Sequence[Delivery]) -> None:
         binding = self._catalogue().channels.get(name)
@@ -139,15 +141,13 @@ class Doubt:
         return self._answered(delivery, asking.result(), rule=binding.on_ambiguous)
 
     def _answered(self, delivery: Delivery, receipt: Receipt | None, *, rule: str) -> SendResult:
-        times = self._asked.pop(delivery.id, 0) + 1
+        """Found, or asked for the second time in vain; the row itself remembers the first."""
         if receipt is not None:
             return SendResult(
                 delivery_id=delivery.id, state="sent", provider_id=receipt.provider_id
             )
-        if times < TIMES_ASKED:
-            self._asked[delivery.id] = times
-            wait_s = self._times.ask_again_s
-            return _ask_later(delivery, "not found on the platform yet", wait_s=wait_s)
+        if delivery.error != NOT_FOUND_YET:
+            return _ask_later(delivery, NOT_FOUND_YET, wait_s=self._times.ask_again_s)
         return without_answer(delivery, rule=rule)
 
     def _not_asked(self, delivery: Delivery) -> SendResult:

@@ -8,8 +8,8 @@ from gateway.api.http.settings import ApiSettings
 from gateway.api.native.routes import ENDPOINTS
 from gateway.domain.access import DEFAULT_SCOPES, PREFIXES
 from gateway.service.tokens import RENEWABLE_FOR, TOKEN_LIFE
+from gateway.testing.scene import DESK, SCRIPTED, serving
 from tests.docs.page import ROOT
-from tests.stories.daemon import DESK, SCRIPTED, serving
 
 PAGE = (ROOT / "docs/security.md").read_text()
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.contract import Capabilities, Receipt, SentQuery
 from gateway.domain.delivery import DeliveryState
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, StoreError
+from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.flow.doubt import DoubtTimes
 from gateway.testing.channels import FakeChannel, HeldSend
 from tests.flow.house import House, house
@@ -37,6 +37,11 @@ async def settle(home: House, *expected: DeliveryState) -> None:
         return await states(home) == list(expected)
 
     await home.until(stand)
+
+
+async def told(home: House, reason: str) -> bool:
+    """Whether the first delivery says why it waits."""
+    return (await home.deliveries())[0].error == reason
 
 
 async def crash_while_sending(home: House, text: str = "hi") -> None:
@@ -215,7 +220,8 @@ async def test_doubts_of_a_channel_that_is_not_connected_wait(data: Path) -> Non
         await crash_while_sending(home)
         home.connected.clear()
 
-        await home.doubt.decide_due()
+        async with home.at_work(home.doubt.run):
+            await home.until(lambda: told(home, "not connected"))
 
         assert await states(home) == ["ambiguous"]
         assert await home.store.ambiguous(limit=10) == []
@@ -233,13 +239,22 @@ async def test_a_store_that_is_away_postpones_doubts(
     assert any(entry["event"] == "doubt_postponed" for entry in logs)
 
 
-async def test_a_store_that_is_away_while_deciding_postpones_too(data: Path) -> None:
+async def test_a_store_that_is_away_while_deciding_postpones_too(
+    data: Path, logs: list[MutableMapping[str, Any]]
+) -> None:
     async with house(data, "a") as home:
         await crash_while_sending(home)
         home.flaky.away["end_sends"] = 1
 
-        with pytest.raises(StoreError):
-            await home.doubt.decide_due()
+        async with home.at_work(home.doubt.run):
+            await settle(home, "pending")
 
-        await home.doubt.decide_due()
-        assert "ambiguous" not in await states(home)
+    assert any(entry["event"] == "doubt_postponed" for entry in logs)
+
+
+async def test_doubts_of_other_channels_do_not_wait_for_a_busy_one(data: Path) -> None:
+    async with house(data, "a") as home:
+        await crash_while_sending(home)
+
+        assert await home.store.ambiguous(limit=10, but={"fake"}) == []
+        assert len(await home.store.ambiguous(limit=10, but={"another"})) == 1

@@ -5,7 +5,7 @@ A lane is an address; within it parts go out strictly by `out_no`, one at a time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -71,8 +71,8 @@ class OutboxStore(Protocol):
         """Move `sending` rows whose owner no longer lives to `ambiguous`; returns how many."""
         ...
 
-    async def ambiguous(self, *, limit: int) -> list[Delivery]:
-        """Doubtful deliveries due for reconciliation, oldest first."""
+    async def ambiguous(self, *, limit: int, but: Set[str] = frozenset()) -> list[Delivery]:
+        """Doubtful deliveries due for reconciliation, of all channels `but` these, oldest first."""
         ...
 
     async def next_due_at(self) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import Literal
 
@@ -60,7 +60,9 @@ UPDATE outbox SET state = 'ambiguous', owner = NULL, next_at = ?
  WHERE owner IS NOT NULL AND owner NOT IN (SELECT value FROM json_each(?))
 """
 _AMBIGUOUS = """
-SELECT * FROM delivery_row WHERE state = 'ambiguous' AND next_at <= ? ORDER BY next_at LIMIT ?
+SELECT * FROM delivery_row
+ WHERE state = 'ambiguous' AND next_at <= ? AND channel NOT IN (SELECT value FROM json_each(?))
+ ORDER BY next_at LIMIT ?
 """
 _NEXT_DUE = "SELECT min(next_at) FROM outbox WHERE next_at IS NOT NULL"
 # A list of deliveries: the conditions that were asked for, then the order.
@@ -136,9 +138,10 @@ class SqliteOutbox(Area):
             lambda db: db.execute(_DOUBT, (self._clock(), owners)).rowcount
         )
 
-    async def ambiguous(self, *, limit: int) -> list[Delivery]:
-        """Doubtful deliveries due for reconciliation, oldest first."""
-        rows = await self._readers.all(_AMBIGUOUS, (self._clock(), limit))
+    async def ambiguous(self, *, limit: int, but: Set[str] = frozenset()) -> list[Delivery]:
+        """Doubtful deliveries due for reconciliation, of all channels `but` these, oldest first."""
+        busy = json.dumps(sorted(but))
+        rows = await self._readers.all(_AMBIGUOUS, (self._clock(), busy, limit))
         return [to_delivery(row) for row in rows]
 
     async def next_due_at(self) -> datetime | None:
