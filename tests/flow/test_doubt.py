@@ -246,8 +246,8 @@ async def test_a_store_that_is_away_while_deciding_postpones_too(
         await crash_while_sending(home)
         home.flaky.away["end_sends"] = 1
 
-        async with home.at_work(home.doubt.run):
-            await settle(home, "pending")
+        async with working(home):
+            await settle(home, "sent")
 
     assert any(entry["event"] == "doubt_postponed" for entry in logs)
 
