@@ -199,12 +199,14 @@ model = "fake-model"
 """
 
 
-def on_telegram(telegram: TelegramServer, *, receive: str = "webhook", more: str = "") -> str:
+def on_telegram(
+    telegram: TelegramServer, *, receive: str = "webhook", name: str = "tg", more: str = ""
+) -> str:
     """A channel at a fake platform."""
     secret = f'webhook_secret = "{SECRET}"' if receive == "webhook" else ""
     return f"""
 [[channels]]
-name = "tg"
+name = "{name}"
 kind = "telegram"
 bot = "support"
 token = "{telegram.token}"
