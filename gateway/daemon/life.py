@@ -21,6 +21,7 @@ from gateway.config.values import Config
 from gateway.daemon.listening import listening
 from gateway.daemon.parts import Parts, build
 from gateway.daemon.reloading import Reloader
+from gateway.flow.crash_points import check_armed
 from gateway.registry import Registry
 from gateway.store.open import open_store
 from gateway.telemetry.systemd import notify, watchdog_interval_s
@@ -42,6 +43,7 @@ async def serve(
 
     Raises HeldElsewhere, StoreError and ConfigError before anything was served.
     """
+    check_armed()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     signals = _Signals()
     async with (

@@ -18,6 +18,7 @@ from gateway.domain.bots import Bot
 from gateway.domain.turns import (
     CRASHES_BEFORE_DEAD,
     ClaimedTurn,
+    TextDelta,
     TurnError,
     TurnEvent,
     TurnFailed,
@@ -26,6 +27,7 @@ from gateway.domain.turns import (
     TurnWaiting,
 )
 from gateway.flow.catalogue import ChannelBinding
+from gateway.flow.crash_points import crash_point
 from gateway.flow.journal import StoreJournal
 from gateway.flow.kept_events import EventKeeper
 from gateway.flow.live import Broadcast
@@ -116,7 +118,7 @@ class Attempt:
     async def _think_to_the_end(self, live_reply: LiveReply | None) -> TurnOutcome:
         """Run the turn to its last event, telling everybody who listens."""
         keeper = EventKeeper(self._store, self._claimed.turn, self._broadcast)
-        wants_text = live_reply is not None and live_reply.wants_text
+        has_text, wants_text = False, live_reply is not None and live_reply.wants_text
         events = self._think(
             self._bot,
             self._claimed,
@@ -130,6 +132,9 @@ class Attempt:
                     break
                 self._broadcast.publish(event)
                 keeper.notice()
+                if isinstance(event, TextDelta) and not has_text:
+                    has_text = True
+                    crash_point("mid_llm")
                 if live_reply is not None:
                     live_reply.notice(event)
         return self._progress.outcome()

@@ -35,6 +35,7 @@ from gateway.domain.policy import QueueLimits
 from gateway.errors import Unavailable
 from gateway.flow import gate
 from gateway.flow.catalogue import Catalogue, ChannelBinding
+from gateway.flow.crash_points import crash_point
 from gateway.flow.replies import render_replies, reply_message
 from gateway.flow.worker import Worker
 from gateway.store.protocol import Store
@@ -99,16 +100,21 @@ class Intake:
         Goes on when the caller is cut off meanwhile: a turn that was claimed must be started.
         Raises what `InboxStore.accept` raises, and Unavailable while nothing is admitted.
         """
+        crash_point("after_receive")
         self._admission.check()
         accepting = asyncio.create_task(self._accept(entries, cursor=cursor))
-        return await asyncio.shield(accepting)
+        accepted = await asyncio.shield(accepting)
+        crash_point("before_ack")
+        return accepted
 
     async def _accept(self, entries: Sequence[Entry], *, cursor: Cursor | None) -> list[Accepted]:
         terms = self._worker.reserve(len(entries))
         try:
+            crash_point("before_t1")
             accepted = await self._store.accept(
                 entries, limits=self._limits, claim=terms, cursor=cursor
             )
+            crash_point("after_t1")
             for entry, result in zip(entries, accepted, strict=True):
                 self._follow_up(entry, result)
         finally:

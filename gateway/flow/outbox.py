@@ -21,6 +21,7 @@ from gateway.domain.delivery import EXPIRES_AFTER, Delivery, next_attempt
 from gateway.domain.policy import POLL_S
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope, StoreError
 from gateway.flow.catalogue import Catalogue
+from gateway.flow.crash_points import crash_point
 from gateway.flow.pace import Pacer
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
@@ -151,6 +152,7 @@ class Outbox:
 
     async def _send(self, delivery: Delivery, channel: Channel) -> SendResult:
         """One try of one part, as the result to be written."""
+        crash_point("after_t4")
         began = perf_counter()
         pause_s = self._pacer(channel).sent(delivery.address, now=_now())
         try:
@@ -161,6 +163,7 @@ class Outbox:
                     delivery_id=delivery.id,
                     open_ref=delivery.open_ref,
                 )
+            crash_point("after_send")
             blocked = datetime.now(UTC) + timedelta(seconds=pause_s) if pause_s > 0 else None
             result = SendResult(
                 delivery_id=delivery.id,
@@ -189,7 +192,9 @@ class Outbox:
         pause_s = self._poll_s
         while True:
             try:
-                return await self._store.end_sends([result], owner=self._owner)
+                following = await self._store.end_sends([result], owner=self._owner)
+                crash_point("after_t5")
+                return following
             except StoreError as error:
                 log.warning("send_end_failed", delivery_id=result.delivery_id, code=error.code)
                 await asyncio.sleep(pause_s)

@@ -20,6 +20,7 @@ from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnError, TurnOutcom
 from gateway.errors import RequestError, StoreError
 from gateway.flow.attempt import Attempt, Think
 from gateway.flow.catalogue import Catalogue
+from gateway.flow.crash_points import crash_point
 from gateway.flow.live import Live
 from gateway.flow.running import Running, heed
 from gateway.store.protocol import Store
@@ -243,6 +244,7 @@ class Worker:
     async def _work(self, running: Running) -> None:
         claimed, began = running.claimed, perf_counter()
         turn_id = claimed.turn.id
+        crash_point("after_t2")
         try:
             outcome = await self._outcome(running)
             running.has_result = True
@@ -287,7 +289,10 @@ class Worker:
         pause_s = self._times.poll_s
         while True:
             try:
-                return await self._store.commit_turn(claimed.lease, claimed.turn.id, outcome)
+                crash_point("before_t3")
+                committed = await self._store.commit_turn(claimed.lease, claimed.turn.id, outcome)
+                crash_point("after_t3")
+                return committed
             except RequestError as error:
                 log.exception("turn_not_storable", turn_id=claimed.turn.id, code=error.code)
                 if outcome.error is NOT_STORABLE:
