@@ -14,7 +14,7 @@ from channels.telegram.settings import TelegramSettings
 from channels.telegram.webhook import SECRET_HEADER, WebhookTimes
 from gateway.contract import Address, Json, OutboundMessage, ReplyTo
 from gateway.testing import TelegramServer
-from tests.channels.fake_host import FakeHost
+from gateway.testing.host import FakeHost
 
 SECRET = "right-secret"
 

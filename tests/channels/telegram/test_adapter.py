@@ -13,8 +13,8 @@ from channels.telegram.adapter import TelegramChannel
 from gateway.contract import Address, LiveOutput
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.testing import TelegramServer
+from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
-from tests.channels.fake_host import FakeHost
 from tests.channels.telegram.running import (
     SECRET,
     Running,

@@ -10,8 +10,8 @@ from channels.telegram.bot_api import SENDS_AT_ONCE
 from gateway.contract import Address, AddressMoved, Receipt
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.testing import TelegramServer
+from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
-from tests.channels.fake_host import FakeHost
 from tests.channels.telegram.running import Running, channel_for, connected
 
 MIGRATED = -1_000_000_000_123

@@ -13,8 +13,8 @@ from channels.telegram.polling import Poller
 from gateway.contract import InboundMessage, Reachability, Unreadable
 from gateway.errors import StoreError, Unavailable
 from gateway.testing import TelegramServer
+from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
-from tests.channels.fake_host import FakeHost
 from tests.channels.telegram.running import QUICK_POLLS, channel_for, connected, polling
 
 

@@ -10,9 +10,9 @@ from channels.telegram.webhook import MAX_BODY_BYTES, SECRET_HEADER
 from gateway.contract import Unreadable
 from gateway.errors import StoreError, Unavailable
 from gateway.testing import TelegramServer
+from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from gateway.testing.telegram.webhook import WebhookRetry
-from tests.channels.fake_host import FakeHost
 from tests.channels.telegram.running import SECRET, channel_for, connected, hooked, served
 
 QUICK = WebhookRetry(scale=0.001)

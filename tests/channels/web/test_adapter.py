@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from channels.web.adapter import WebChannel, WidgetSettings
 from gateway.contract import Address, OutboundMessage
 from gateway.errors import DeliveryRefused
-from tests.channels.fake_host import FakeHost
+from gateway.testing.host import FakeHost
 
 HERE = Address("web", "1")
 

@@ -1,4 +1,10 @@
-"""A gateway that keeps everything in lists, and fails when it is told to."""
+"""A gateway as a channel sees it, which keeps everything in lists and fails when it is told to.
+
+host = FakeHost()
+async with channel.connected(host), channel.receiving():
+...                                     # let the platform say something
+await host.until(lambda: host.texts == ["Hello"])
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,11 +36,13 @@ class FakeHost:
 
     @property
     def texts(self) -> list[str]:
+        """The texts of everything accepted; all of it must have one."""
         return [event.text for event in self.inbound]
 
     async def accept(
         self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
     ) -> None:
+        """Keep the batch and its cursor, or raise the next of `failures`."""
         try:
             if self.failures:
                 self.refused += 1
@@ -51,21 +59,25 @@ class FakeHost:
             self._changes.tell()
 
     async def cursor(self, name: str) -> str | None:
+        """The last value accepted under that name."""
         if self.unreadable_cursors:
             self.unreadable_cursors -= 1
             raise StoreError("the store is not ready")
         return self.cursors.get(name)
 
     async def note(self, key: str) -> Json | None:
+        """A kept note."""
         return self.notes.get(key)
 
     async def keep_note(self, key: str, value: Json | None) -> None:
+        """Keep, replace or remove a note."""
         if value is None:
             self.notes.pop(key, None)
         else:
             self.notes[key] = value
 
     def health(self, state: HealthState, *, reason: str | None = None) -> None:
+        """Note how the channel says it is."""
         self.states.append((state, reason))
         self._changes.tell()
 
@@ -78,6 +90,7 @@ class FakeHost:
         )
 
     async def until_state(self, state: HealthState, words: str = "") -> None:
+        """Wait until the channel has said that it is so, with these words in its reason."""
         await self.until(
             lambda: any(s == state and words in (reason or "") for s, reason in self.states)
         )
