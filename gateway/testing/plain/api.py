@@ -1,0 +1,196 @@
+"""The HTTP side of the plain platform: from a request to its answer.
+
+    GET    /account                           {"account": ...}
+    PUT    /webhook     {url}                 events go there from now on
+    POST   /messages    {chat, text, ...}     {"id": ...}; `thread`, `delivery_id`, `is_final`
+    PUT    /messages/ID {text, is_final}      another text
+    DELETE /messages/ID
+    GET    /messages?delivery_id=ID           {"messages": [{id, chat, text, is_final}]}
+
+Every call carries `Authorization: Bearer <token>`. Each is logged, a planned fault may happen, and
+what breaks the rules is refused with 400 and noted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, assert_never
+
+from aiohttp import web
+
+from gateway.testing.loopback import hang_up, pause, stall
+from gateway.testing.plain.faults import Action, PlainCall, PlainRule, Refusal
+from gateway.testing.plain.messages import Messages, PlainMessage
+from gateway.testing.telegram.faults import Drop, Hang, Slow
+from gateway.testing.wire import JsonObject
+
+MAX_CHARS: Final = 4000
+"""Of a message; the platform's own rule."""
+
+ACTIONS: Final[dict[tuple[str, str], Action]] = {
+    ("GET", "account"): "connect",
+    ("PUT", "webhook"): "connect",
+    ("POST", "messages"): "send",
+    ("PUT", "messages"): "change",
+    ("DELETE", "messages"): "remove",
+    ("GET", "messages"): "find",
+}
+
+
+class PlainApi:
+    """Answers the calls of one account."""
+
+    def __init__(
+        self,
+        token: str,
+        messages: Messages,
+        *,
+        account: str,
+        on_webhook: Callable[[str], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.calls: list[PlainCall] = []
+        self.counts: Counter[Action] = Counter()
+        self.rules: list[PlainRule] = []
+        self._token = token
+        self._messages = messages
+        self._account = account
+        self._on_webhook = on_webhook
+        self._on_change = on_change
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; faults may end the connection instead."""
+        if request.headers.get("Authorization") != f"Bearer {self._token}":
+            return web.json_response({"error": "wrong token"}, status=401)
+        _, kind, *rest = request.path.split("/")
+        action = ACTIONS.get((request.method, kind))
+        if action is None:
+            return web.json_response({"error": "no such call"}, status=404)
+        call = await self._read(request, action, message_id=rest[0] if rest else "")
+        try:
+            return await self._answer_call(request, call)
+        finally:
+            self._on_change()
+
+    async def _read(
+        self, request: web.BaseRequest, action: Action, *, message_id: str
+    ) -> PlainCall:
+        raw = await request.read()
+        problems = []
+        body: JsonObject = dict(request.query)
+        try:
+            body |= json.loads(raw) if raw else {}
+        except (ValueError, TypeError):
+            problems.append("the body is no JSON object")
+        call = PlainCall(
+            number=len(self.calls) + 1,
+            action=action,
+            body=body,
+            at=time.monotonic(),
+            message_id=message_id,
+            problems=problems or broken_rules(action, body),
+        )
+        self.calls.append(call)
+        self.counts[action] += 1
+        self._on_change()
+        return call
+
+    async def _answer_call(self, request: web.BaseRequest, call: PlainCall) -> web.StreamResponse:
+        if call.problems:
+            return _answer(call, 400, {"error": call.problems[0]})
+        rule = next((rule for rule in self.rules if rule.fits(call)), None)
+        fault = rule.use() if rule else None
+        match fault:
+            case None:
+                return self._take(call)
+            case Refusal():
+                answer = _answer(call, fault.status, {"error": "as planned"})
+                if fault.retry_after_s is not None:
+                    answer.headers["Retry-After"] = str(fault.retry_after_s)
+                return answer
+            case Slow():
+                answer = self._take(call)
+                self._on_change()
+                await pause(fault.delay_s)
+                return answer
+            case Drop() | Hang():
+                if fault.accepted:
+                    self._take(call)
+                    call.status = None
+                    self._on_change()
+                if isinstance(fault, Hang):
+                    await stall()
+                return hang_up(request)
+            case _:
+                assert_never(fault)
+
+    def _take(self, call: PlainCall) -> web.Response:
+        """Let it take effect."""
+        match call.action:
+            case "connect":
+                if "url" in call.body:
+                    self._on_webhook(str(call.body["url"]))
+                return _answer(call, 200, {"account": self._account})
+            case "send":
+                return _answer(call, 200, {"id": self._send(call.body).id})
+            case "find":
+                return _answer(call, 200, {"messages": self._found(call.body)})
+            case "change" | "remove":
+                return self._change(call)
+
+    def _send(self, body: JsonObject) -> PlainMessage:
+        return self._messages.add(
+            str(body["chat"]),
+            body["text"],
+            thread=body.get("thread"),
+            delivery_id=body["delivery_id"],
+            is_final=body.get("is_final", True),
+        )
+
+    def _found(self, body: JsonObject) -> list[JsonObject]:
+        return [
+            {"id": each.id, "chat": each.chat, "text": each.text, "is_final": each.is_final}
+            for each in self._messages.standing()
+            if each.delivery_id == body["delivery_id"]
+        ]
+
+    def _change(self, call: PlainCall) -> web.Response:
+        message = self._messages.find(call.message_id)
+        if message is None:
+            return _answer(call, 404, {"error": "no such message"})
+        if call.action == "remove":
+            self._messages.remove(message)
+        else:
+            is_final = bool(call.body.get("is_final", True))
+            self._messages.change(message, call.body["text"], is_final=is_final)
+        return _answer(call, 200, {"id": message.id})
+
+
+def broken_rules(action: Action, body: JsonObject) -> list[str]:
+    """What is wrong with a call.
+
+    >>> broken_rules("send", {"chat": "7", "text": "Hi"})
+    ['delivery_id is missing']
+    """
+    needed = {
+        "send": ("chat", "text", "delivery_id"),
+        "change": ("text",),
+        "find": ("delivery_id",),
+    }
+    missing = [f"{name} is missing" for name in needed.get(action, ()) if name not in body]
+    if missing or "text" not in body:
+        return missing
+    text = body["text"]
+    if not isinstance(text, str) or len(text) > MAX_CHARS:
+        return [f"text is no text of at most {MAX_CHARS} characters"]
+    if not text.strip() and body.get("is_final", True):
+        return ["a final text is empty"]
+    return []
+
+
+def _answer(call: PlainCall, status: int, document: JsonObject) -> web.Response:
+    call.status = status
+    return web.json_response(document, status=status)

@@ -1,0 +1,272 @@
+"""The plain channel: an ordinary adapter, written against the channel contract and nothing else.
+
+Its platform has everything a channel may use: acknowledged webhooks, message ids, messages that
+grow, and an answer to the question what became of a delivery. Takes `PlainSettings`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+import aiohttp
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from gateway.contract import (
+    Address,
+    Capabilities,
+    Channel,
+    ChannelHost,
+    InboundMessage,
+    Json,
+    LiveKind,
+    LiveOutput,
+    OutboundMessage,
+    Receipt,
+    ReplyTo,
+    Sender,
+    SentQuery,
+    Unreadable,
+)
+from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, GatewayError
+
+MAX_CHARS = 4000
+ACCOUNT = "plain-1"
+ANSWER_WITHIN_S = 10.0
+TOKEN_HEADER = "X-Plain-Token"  # noqa: S105 - a header's name
+NEVER_WRITTEN = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class PlainSettings(BaseModel):
+    """What stands in `[[channels]]`; `shows` is what people see while a turn runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token: SecretStr
+    api_url: str
+    shows: Literal["message", "none"] = "message"
+
+
+def parse(body: bytes, *, channel: str, received_at: datetime) -> InboundMessage | Unreadable:
+    """An event as the gateway understands it."""
+    digest = hashlib.sha256(body)
+    try:
+        event = json.loads(body)
+        return InboundMessage(
+            account=ACCOUNT,
+            external_id=str(event["id"]),
+            digest=digest.digest(),
+            received_at=received_at,
+            address=Address(channel, str(event["chat"]), event["thread"]),
+            sender=Sender("plain", str(event["user"])),
+            text=str(event["text"]),
+            source_order=int(event["number"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        return Unreadable(
+            account=ACCOUNT,
+            external_id=f"unreadable-{digest.hexdigest()}",
+            digest=digest.digest(),
+            received_at=received_at,
+            raw=body,
+            reason=f"no event: {type(error).__name__}",
+        )
+
+
+class PlainApi:
+    """The platform's calls, with its answers as the contract's errors."""
+
+    def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
+        self._client = client
+        self._url = url.rstrip("/")
+
+    async def call(self, method: str, path: str, body: Json | None = None) -> dict[str, Any]:
+        """One call; raises `DeliveryLater`, `DeliveryUnknown` or `DeliveryRefused`."""
+        try:
+            async with self._client.request(method, self._url + path, json=body) as answer:
+                raw = await answer.read()
+        except NEVER_WRITTEN as error:
+            raise DeliveryLater("the platform cannot be reached") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise DeliveryUnknown("the platform gave no answer") from error
+        match answer.status:
+            case 200:
+                document: dict[str, Any] = json.loads(raw)
+                return document
+            case 429:
+                wait_s = float(answer.headers.get("Retry-After", 1))
+                raise DeliveryLater("the platform is busy", retry_after_s=wait_s)
+            case 401:
+                raise DeliveryRefused("the platform refuses the token", scope="account")
+            case 403:
+                raise DeliveryRefused("the platform refuses the chat", scope="address")
+            case status if status >= 500:
+                raise DeliveryUnknown(f"the platform broke ({status})")
+            case status:
+                raise DeliveryRefused(f"the platform refuses the message ({status})")
+
+
+class GrowingMessage:
+    """The message in which a person sees an answer grow."""
+
+    kind: LiveKind = "message"
+    refresh_s = 4.0
+    min_interval_s = 0.1
+
+    def __init__(self, api: PlainApi, address: Address, *, open_ref: str | None) -> None:
+        self._api = api
+        self._address = address
+        self._opened = open_ref
+
+    async def working(self, label: str | None) -> None:
+        """Nothing: an open message says it."""
+
+    async def open(self, delivery_id: str) -> str:
+        """Make the message, still empty, under the id of the delivery that will finish it."""
+        body = _message(self._address, "", delivery_id=delivery_id, is_final=False)
+        self._opened = str((await self._api.call("POST", "/messages", body))["id"])
+        return self._opened
+
+    async def show(self, text: str) -> None:
+        """Let it have the text so far, as much of it as fits."""
+        if self._opened is not None:
+            body = {"text": text[:MAX_CHARS], "is_final": False}
+            await self._api.call("PUT", f"/messages/{self._opened}", body)
+
+
+class PlainChannel(Channel):
+    """One account on the plain platform."""
+
+    kind: ClassVar[str] = "plain"
+    settings_model: ClassVar[type[BaseModel]] = PlainSettings
+
+    def __init__(self, name: str, settings: BaseModel, *, public_url: str) -> None:
+        super().__init__(name, settings, public_url=public_url)
+        if not isinstance(settings, PlainSettings):
+            raise TypeError("a plain channel takes PlainSettings")
+        self._options = settings
+        self._api: PlainApi | None = None
+        self._host: ChannelHost | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Growing messages if they are wanted; and it can be asked."""
+        return Capabilities(live=self._options.shows, can_ask=True)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where events come in."""
+        return [web.post(f"/hooks/{self.name}", self._hear)]
+
+    @asynccontextmanager
+    async def connected(self, host: ChannelHost) -> AsyncIterator[None]:
+        """Able to send while inside; the token is proven before."""
+        headers = {"Authorization": f"Bearer {self._options.token.get_secret_value()}"}
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(
+            headers=headers, timeout=timeout, connector=connector
+        ) as client:
+            api = PlainApi(client, self._options.api_url)
+            await _ask_once(api, "GET", "/account")
+            self._api, self._host = api, host
+            try:
+                yield
+            finally:
+                self._api = self._host = None
+
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[None]:
+        """Able to hear: the platform is told where, and goes on by itself."""
+        url = f"{self.public_url.rstrip('/')}/hooks/{self.name}"
+        await _ask_once(self._connected_api(), "PUT", "/webhook", {"url": url})
+        yield
+
+    def render(self, message: OutboundMessage) -> list[Json]:
+        """Pieces of at most 4,000 characters; none of an empty text."""
+        text = message.text.strip()
+        return [{"text": text[at : at + MAX_CHARS]} for at in range(0, len(text), MAX_CHARS)]
+
+    async def deliver(
+        self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None
+    ) -> Receipt:
+        """Send one part, or finish the message that was opened for it; without a text remove it."""
+        api = self._connected_api()
+        if open_ref is None:
+            body = _message(address, part["text"], delivery_id=delivery_id, is_final=True)
+            return Receipt(str((await api.call("POST", "/messages", body))["id"]))
+        if "text" not in part:
+            await api.call("DELETE", f"/messages/{open_ref}")
+        else:
+            body = {"text": part["text"], "is_final": True}
+            await api.call("PUT", f"/messages/{open_ref}", body)
+        return Receipt(open_ref)
+
+    async def find_sent(self, query: SentQuery) -> Receipt | None:
+        """The message with that delivery id; one that still grows counts only as an opened one."""
+        path = f"/messages?delivery_id={query.delivery_id}"
+        found = (await self._connected_api().call("GET", path))["messages"]
+        wanted = [message for message in found if message["is_final"] or not query.part]
+        return Receipt(str(wanted[0]["id"])) if wanted else None
+
+    @asynccontextmanager
+    async def live(
+        self, address: Address, reply_to: ReplyTo | None, *, open_ref: str | None = None
+    ) -> AsyncIterator[LiveOutput | None]:
+        """A growing message, if such are wanted; `open_ref` goes on in one that stands."""
+        is_wanted = self._api is not None and self._options.shows == "message"
+        yield (
+            GrowingMessage(self._connected_api(), address, open_ref=open_ref) if is_wanted else None
+        )
+
+    async def probe(self) -> str:
+        """Whose token it is."""
+        headers = {"Authorization": f"Bearer {self._options.token.get_secret_value()}"}
+        async with aiohttp.ClientSession(headers=headers) as client:
+            answer = await _ask_once(PlainApi(client, self._options.api_url), "GET", "/account")
+        return f"account {answer['account']}"
+
+    def _connected_api(self) -> PlainApi:
+        if self._api is None:
+            raise DeliveryLater(f"channel {self.name} is not connected", scope="account")
+        return self._api
+
+    async def _hear(self, request: web.Request) -> web.Response:
+        """One event: 200 when it is on disk, 503 when it must come again."""
+        given = request.headers.get(TOKEN_HEADER, "").encode("utf-8", "surrogateescape")
+        token = self._options.token.get_secret_value().encode()
+        if not hmac.compare_digest(given, token):
+            return web.Response(status=401)
+        if self._host is None:
+            return web.Response(status=503)
+        event = parse(await request.read(), channel=self.name, received_at=datetime.now(UTC))
+        try:
+            await self._host.accept([event])
+        except GatewayError:
+            return web.Response(status=503)
+        return web.Response()
+
+
+def _message(address: Address, text: str, *, delivery_id: str, is_final: bool) -> Json:
+    return {
+        "chat": address.chat,
+        "thread": address.thread,
+        "text": text,
+        "delivery_id": delivery_id,
+        "is_final": is_final,
+    }
+
+
+async def _ask_once(
+    api: PlainApi, method: str, path: str, body: Json | None = None
+) -> dict[str, Any]:
+    """A call that sends nothing, so that no answer only means: try again later."""
+    try:
+        return await api.call(method, path, body)
+    except DeliveryUnknown as error:
+        raise DeliveryLater(str(error)) from error

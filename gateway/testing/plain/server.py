@@ -1,0 +1,190 @@
+"""A messaging platform that has everything, in the test's process.
+
+Unlike the real ones it can be asked what became of a message (each carries its delivery id), shows
+messages that grow, takes them back, and delivers events until they are acknowledged. It forbids no
+second message under the same delivery id: `duplicates` names those, so that a gateway that asks
+before it sends again can be told from one that does not. One server is one account, on loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from gateway.testing.loopback import Changes, Loopback
+from gateway.testing.plain.api import PlainApi
+from gateway.testing.plain.courier import Courier, PlainAttempt
+from gateway.testing.plain.faults import Action, PlainCall, PlainFault, PlainRule
+from gateway.testing.plain.messages import Messages, PlainMessage
+from gateway.testing.wire import JsonObject
+
+FAKE_CREDENTIAL: Final = "plain-token-of-a-fake"
+
+
+class PlainServer:
+    """The platform; an async context manager."""
+
+    def __init__(
+        self, *, token: str = FAKE_CREDENTIAL, account: str = "plain-1", port: int = 0
+    ) -> None:
+        self.token = token
+        self.attempts: list[PlainAttempt] = []
+        self._messages = Messages()
+        self._changes = Changes()
+        self._courier = Courier(token, on_attempt=self._note_attempt)
+        self._api = PlainApi(
+            token,
+            self._messages,
+            account=account,
+            on_webhook=self._courier.move,
+            on_change=self._changes.tell,
+        )
+        self._door = Loopback(self._api.answer, port=port)
+        self._last_event = 0
+
+    @property
+    def api_url(self) -> str:
+        """Where the platform is."""
+        return self._door.url
+
+    # --- what people and the platform do
+
+    def post_text(self, chat: str, text: str, *, thread: str | None = None) -> JsonObject:
+        """Somebody writes; the event goes to the webhook until it is acknowledged."""
+        self._last_event += 1
+        event: JsonObject = {
+            "id": f"e{self._last_event}",
+            "number": self._last_event,
+            "chat": chat,
+            "thread": thread,
+            "user": chat,
+            "text": text,
+            "sent_at": time.time(),
+        }
+        self._courier.carry(event)
+        return event
+
+    def redeliver(self, event: JsonObject, times: int = 1) -> None:
+        """Deliver an event again although it may be acknowledged, as platforms do."""
+        for _ in range(times):
+            self._courier.carry(event)
+
+    async def post_to_webhook(self, event: JsonObject, times: int = 1) -> list[PlainAttempt]:
+        """Post an event that many times at once, without retries."""
+        return await asyncio.gather(*(self._courier.post(event) for _ in range(times)))
+
+    # --- what goes wrong
+
+    def fail(
+        self,
+        action: Action | Literal["*"],
+        fault: PlainFault,
+        *,
+        times: int | None = 1,
+        when: Callable[[PlainCall], bool] = lambda _call: True,
+    ) -> PlainRule:
+        """Let the next `times` calls of that action fail, None: all from now on."""
+        rule = PlainRule(action, fault, times, when)
+        self._api.rules.append(rule)
+        return rule
+
+    # --- what came of it
+
+    @property
+    def calls(self) -> Sequence[PlainCall]:
+        """Every call with the right token, refused ones included, oldest first."""
+        return self._api.calls
+
+    def calls_of(self, action: Action) -> Sequence[PlainCall]:
+        """The calls of one action, oldest first."""
+        return [call for call in self._api.calls if call.action == action]
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Every broken rule so far; a test may demand that it is empty."""
+        return [f"{call.action}: {text}" for call in self.calls for text in call.problems]
+
+    @property
+    def pending(self) -> Sequence[JsonObject]:
+        """Events that are not acknowledged."""
+        return list(self._courier.pending.values())
+
+    @property
+    def open(self) -> Sequence[PlainMessage]:
+        """Messages that stand and still grow."""
+        return [message for message in self._messages.standing() if not message.is_final]
+
+    @property
+    def duplicates(self) -> Sequence[str]:
+        """The delivery ids under which more than one message stands."""
+        times = Counter(message.delivery_id for message in self._messages.standing())
+        return [delivery_id for delivery_id, count in times.items() if count > 1]
+
+    def shown(self, chat: str | None = None) -> Sequence[PlainMessage]:
+        """Messages that stand (in that chat), in their order, those that still grow included."""
+        return self._messages.standing(chat)
+
+    def sent(self, chat: str | None = None) -> Sequence[PlainMessage]:
+        """Messages that stand (in that chat) with their last text, in their order."""
+        return [message for message in self._messages.standing(chat) if message.is_final]
+
+    async def wait_for_sent(
+        self, count: int, *, chat: str, timeout_s: float = 5.0
+    ) -> Sequence[PlainMessage]:
+        """Wait until so many messages stand in that chat, and give them."""
+        await self.wait_until(
+            lambda: self._messages.counts[chat] >= count,
+            timeout_s=timeout_s,
+            otherwise=lambda: f"{len(self.sent(chat))} of {count} messages were sent",
+        )
+        return self.sent(chat)
+
+    async def wait_for_calls(
+        self, action: Action, count: int = 1, *, timeout_s: float = 5.0
+    ) -> Sequence[PlainCall]:
+        """Wait until there were so many calls of that action, with whatever result."""
+        await self.wait_until(
+            lambda: self._api.counts[action] >= count,
+            timeout_s=timeout_s,
+            otherwise=lambda: f"{self._api.counts[action]} of {count} calls of {action} came",
+        )
+        return self.calls_of(action)
+
+    async def wait_until_acknowledged(self, *, timeout_s: float = 5.0) -> None:
+        """Wait until no event is pending."""
+        await self.wait_until(
+            lambda: not self._courier.pending,
+            timeout_s=timeout_s,
+            otherwise=lambda: f"{len(self.pending)} events are not acknowledged",
+        )
+
+    async def wait_until(
+        self,
+        fact: Callable[[], bool],
+        *,
+        timeout_s: float = 5.0,
+        otherwise: Callable[[], str] = lambda: "it did not come true",
+    ) -> None:
+        """Wait for any fact about this server; it is looked at after every call and event."""
+        await self._changes.until(fact, timeout_s=timeout_s, otherwise=otherwise)
+
+    async def __aenter__(self) -> Self:
+        await self._door.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._courier.stop()
+        await self._door.close()
+
+    def _note_attempt(self, attempt: PlainAttempt) -> None:
+        self.attempts.append(attempt)
+        self._changes.tell()
