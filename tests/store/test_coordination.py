@@ -126,6 +126,21 @@ class TestSweep:
         assert not (await accept_one(store, chat_turn(event=event("2")))).is_new
         assert (await accept_one(store, chat_turn(event=event("1")))).is_new
 
+    async def test_copies_and_repeats_are_still_known_a_day_later(
+        self, store: Store, clock: FixedClock
+    ) -> None:
+        first = await talk(
+            store, new=chat_turn("hi", event=event("1"), idempotency=repeat_key("k1"))
+        )
+        clock.advance(86400 - 1)
+
+        await store.sweep(Retention(), now=now(clock))
+
+        copy = await accept_one(store, chat_turn("hi", event=event("1")))
+        repeat = await accept_one(store, api_turn("hi", idempotency=repeat_key("k1")))
+        assert (copy.is_new, copy.turn_id) == (False, first.turn.id)
+        assert (repeat.is_new, repeat.turn_id) == (False, first.turn.id)
+
     async def test_messages_are_kept_for_ever_unless_a_time_is_set(
         self, store: Store, clock: FixedClock
     ) -> None:
