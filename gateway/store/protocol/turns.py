@@ -1,4 +1,4 @@
-"""Turns at work: claim (T2), heartbeat, finish (T3), cancel, tool calls, events.
+"""Turns at work: claim (T2), open (T2b), heartbeat, finish (T3), cancel, tool calls, events.
 
 Every write of a worker names its lease; a lease that no longer holds changes nothing (fencing).
 """
@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from gateway.contract import Address
 from gateway.domain.conversation import ToolCall
-from gateway.domain.ids import ProjectId, TurnId
+from gateway.domain.delivery import Delivery
+from gateway.domain.ids import DeliveryId, ProjectId, TurnId
 from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnOutcome
 from gateway.store.protocol.inbox import ClaimTerms
 
@@ -56,6 +57,18 @@ class StoredEvent:
     data: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPart:
+    """The place of a message that is shown while its turn runs.
+
+    `is_new` False = an earlier attempt took it. `delivery.open_ref` None = nobody has stored where
+    the platform shows it, if it does.
+    """
+
+    delivery: Delivery
+    is_new: bool
+
+
 class TurnStore(Protocol):
     """Turns, their tool calls and their events."""
 
@@ -82,8 +95,26 @@ class TurnStore(Protocol):
         """Write what a turn leaves and give the session back to the tail (T3).
 
         Messages, turn state, usage, session changes and deliveries are one commit. An outcome
-        of state `queued` keeps the turn for a later attempt and resets its crash count.
+        of state `queued` keeps the turn for a later attempt and resets its crash count; its open
+        part stays. Any other fills the open part with the first delivery, or without one with an
+        empty part, which takes back what is shown; an open part without `open_ref` and without a
+        delivery ends as cancelled.
         """
+        ...
+
+    async def open_part(
+        self, lease: Lease, turn_id: TurnId, *, delivery_id: DeliveryId
+    ) -> OpenPart | None:
+        """Take the place of a running turn's next part, before anything of it is shown (T2b).
+
+        An open part that an earlier attempt left is given back as it is. None = show nothing: the
+        lease does not hold, the address cannot be reached or is throttled, or something unsettled
+        stands before it in its lane.
+        """
+        ...
+
+    async def keep_open_ref(self, lease: Lease, delivery_id: DeliveryId, *, open_ref: str) -> bool:
+        """Store the platform's reference of an opened message; False = not ours any more."""
         ...
 
     async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> None:

@@ -19,6 +19,7 @@ from gateway.store.rows import Row, to_turn
 from gateway.store.sqlite.claims import claim_now
 from gateway.store.sqlite.dedupe import find_copy, find_repeat, remember
 from gateway.store.sqlite.new_turns import Draft, write_turn
+from gateway.store.sqlite.opening import close_left_behind
 from gateway.store.sqlite.placement import Place, find_place
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, decline_waiting, refresh_ready, save_sheet
@@ -118,6 +119,7 @@ def _cancel_all(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
     cancelled = db.execute(_CANCEL_TURNS, (now, *key)).rowcount
     sheet.pending -= cancelled
     sheet.queued = 0
+    close_left_behind(db, sheet.address_id, now)
     if sheet.owner is None:
         sheet.ready_at = None
     else:

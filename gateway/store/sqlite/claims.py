@@ -15,6 +15,7 @@ from gateway.domain.turns import ClaimedTurn, Lease
 from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn
 from gateway.store.rows import to_turn
 from gateway.store.sqlite.new_turns import Draft, write_turn
+from gateway.store.sqlite.opening import close_left_behind
 from gateway.store.sqlite.placement import Place
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, load_sheet, next_turn, refresh_ready, save_sheet
@@ -170,6 +171,7 @@ def _abandoned_turn(db: sqlite3.Connection, sheet: Sheet, now: int) -> str | Non
     if not row[1]:
         return turn_id
     db.execute(_CANCEL, (now, sheet.project_id, turn_id))
+    close_left_behind(db, sheet.address_id, now)
     sheet.pending -= 1
     return None
 

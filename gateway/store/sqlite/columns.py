@@ -30,6 +30,7 @@ class DeliveryAt:
     PART_NO: Final = 4
     ACCOUNT: Final = 6
     STATE: Final = 11
+    OPEN_REF: Final = 13
     RECEIPT: Final = 15
     IS_COMMAND_ANSWER: Final = 17
     NEXT_AT: Final = 18
@@ -37,6 +38,7 @@ class DeliveryAt:
     OWNER: Final = 22
     CHANNEL: Final = 23
     SETTLED_AT: Final = 24
+    MESSAGE_ID: Final = 26
 
 
 class SessionAt:

@@ -11,13 +11,23 @@ from collections.abc import Sequence
 from gateway.domain.conversation import Message
 from gateway.domain.turns import TERMINAL, Lease, Turn, TurnOutcome, TurnState
 from gateway.store.protocol.turns import Committed
-from gateway.store.rows import clean, from_time, from_tool_calls, to_json, to_time, to_turn
+from gateway.store.rows import (
+    Row,
+    clean,
+    from_time,
+    from_tool_calls,
+    to_json,
+    to_time,
+    to_turn,
+)
 from gateway.store.sqlite.columns import SessionAt
 from gateway.store.sqlite.lanes import Origin, add_deliveries
+from gateway.store.sqlite.opening import fill_open, find_open
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import (
     Sheet,
     decline_waiting,
+    holds,
     load_sheet,
     refresh_ready,
     save_sheet,
@@ -68,7 +78,7 @@ def finish_turn(
     sheet = load_sheet(db, lease.project_id, lease.session_id)
     status = db.execute(_STATUS, key).fetchone()
     is_running = status is not None and status[0] == "running"
-    if sheet is None or not is_running or not _holds(sheet, lease):
+    if sheet is None or not is_running or not holds(sheet, lease):
         row = db.execute(_TURN, key).fetchone()
         return Committed(False, None if row is None else to_turn(row))
     state = _state(outcome, was_to_stop=bool(status[1]))
@@ -80,8 +90,12 @@ def finish_turn(
         for message in outcome.messages
     ]
     recent.add(sheet, stored)
-    _write_turn(db, turn, outcome, state, stored=stored, now=now)
-    has_deliveries = _write_deliveries(db, sheet, turn, outcome, first_part=status[2], now=now)
+    opened = None if state == "queued" else find_open(db, key, status[2])
+    parts = len(outcome.deliveries) - bool(opened and outcome.deliveries)
+    _write_turn(db, turn, outcome, state, stored=stored, parts=parts, now=now)
+    has_deliveries = _write_deliveries(
+        db, sheet, turn, outcome, opened=opened, first_part=status[2], now=now
+    )
     state = _write_session(db, sheet, outcome, state, now=now)
     _count_usage(db, turn, outcome, state, now)
     if state in TERMINAL:
@@ -94,11 +108,7 @@ def finish_turn(
 def holds_lease(db: sqlite3.Connection, lease: Lease) -> bool:
     """Whether the lease is still the session's."""
     sheet = load_sheet(db, lease.project_id, lease.session_id)
-    return sheet is not None and _holds(sheet, lease)
-
-
-def _holds(sheet: Sheet, lease: Lease) -> bool:
-    return sheet.epoch == lease.epoch and sheet.owner == lease.owner
+    return sheet is not None and holds(sheet, lease)
 
 
 def _load_turn(db: sqlite3.Connection, key: tuple[str, str]) -> tuple[Turn, tuple[Message, ...]]:
@@ -129,6 +139,7 @@ def _write_turn(
     state: TurnState,
     *,
     stored: Sequence[Message],
+    parts: int,
     now: int,
 ) -> None:
     error, usage = outcome.error, outcome.usage
@@ -143,7 +154,7 @@ def _write_turn(
             0 if outcome.counts_attempt else 1,
             stored[0].seq if stored else None,
             stored[-1].seq if stored else None,
-            len(outcome.deliveries),
+            parts,
             outcome.final_agent,
             outcome.model,
             usage.input_tokens,
@@ -166,15 +177,22 @@ def _write_deliveries(
     turn: Turn,
     outcome: TurnOutcome,
     *,
+    opened: Row | None,
     first_part: int,
     now: int,
 ) -> bool:
-    if not outcome.deliveries or sheet.address_id is None:
-        return False
+    """Send what the turn leaves; the first part fills the message that was shown meanwhile."""
+    further = outcome.deliveries
+    is_any = False
+    if opened is not None:
+        is_any = fill_open(db, opened, further[0] if further else None, now)
+        further = further[1:]
+    if not further or sheet.address_id is None:
+        return is_any
     origin = Origin(
         turn.project_id, turn.session_id, turn.id, sheet.address_id, first_part=first_part
     )
-    return add_deliveries(db, origin, outcome.deliveries, now)
+    return add_deliveries(db, origin, further, now) or is_any
 
 
 def _write_session(

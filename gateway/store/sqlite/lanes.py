@@ -139,6 +139,23 @@ def add_deliveries(
     return bool(is_reachable)
 
 
+def add_open(db: sqlite3.Connection, origin: Origin, delivery_id: str, now: int) -> bool:
+    """Put a part that is still to be written at the front of its lane; False = it is not free.
+
+    Free means: it can be reached, nobody throttles it, and nothing unsettled stands in it.
+    """
+    address_id = origin.address_id
+    out_no, is_reachable, channel, blocked_until = db.execute(_LANE, (address_id,)).fetchone()
+    is_behind = db.execute(_IS_OCCUPIED, (address_id,)).fetchone() is not None
+    if is_behind or not is_reachable or blocked_until > now:
+        return False
+    db.execute(_TAKE_NUMBERS, (1, address_id))
+    place = (origin.project_id, origin.turn_id, origin.first_part, delivery_id, origin.session_id)
+    lane = (None, channel, address_id, out_no, "open", None, None, False, None, now)
+    db.execute(_INSERT, (*place, *lane, "{}"))
+    return True
+
+
 def promote(db: sqlite3.Connection, delivery: Row, now: int) -> str | None:
     """Make the part that is now first due, after `delivery` (a `delivery_row`) was settled.
 

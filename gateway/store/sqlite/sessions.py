@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.domain.conversation import Session
 from gateway.domain.ids import ProjectId, SessionId
+from gateway.domain.turns import Lease
 from gateway.store.rows import Row, to_json, to_session, to_tool_calls
 from gateway.store.sqlite.columns import SessionAt
 
@@ -148,6 +149,11 @@ def load_sheet(db: sqlite3.Connection, project_id: str, session_id: str) -> Shee
     """The sheet of a session of that project, or None."""
     row = db.execute(_SELECT, (project_id, session_id)).fetchone()
     return None if row is None else Sheet(row)
+
+
+def holds(sheet: Sheet, lease: Lease) -> bool:
+    """Whether a lease is still the session's."""
+    return sheet.epoch == lease.epoch and sheet.owner == lease.owner
 
 
 def save_sheet(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:

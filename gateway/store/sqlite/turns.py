@@ -9,11 +9,17 @@ from datetime import datetime
 
 from gateway.contract import Address
 from gateway.domain.conversation import ToolCall
-from gateway.domain.ids import ProjectId, TurnId
+from gateway.domain.ids import DeliveryId, ProjectId, TurnId
 from gateway.domain.turns import TERMINAL, ClaimedTurn, Lease, Turn, TurnOutcome
 from gateway.errors import Conflict, Unprocessable
 from gateway.store.protocol.inbox import ClaimTerms
-from gateway.store.protocol.turns import Committed, LeaseNews, StoredEvent, StoredToolResult
+from gateway.store.protocol.turns import (
+    Committed,
+    LeaseNews,
+    OpenPart,
+    StoredEvent,
+    StoredToolResult,
+)
 from gateway.store.rows import (
     Row,
     clean,
@@ -28,6 +34,7 @@ from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.claims import claim_sessions
 from gateway.store.sqlite.columns import TurnAt
 from gateway.store.sqlite.finish import finish_turn, holds_lease
+from gateway.store.sqlite.opening import close_left_behind, keep_open_ref, open_part
 from gateway.store.sqlite.sessions import (
     DECLINED,
     load_sheet,
@@ -137,6 +144,18 @@ class SqliteTurns(Area):
                 db, lease, turn_id, outcome, recent=self._recent, now=self._clock()
             )
         )
+
+    async def open_part(
+        self, lease: Lease, turn_id: TurnId, *, delivery_id: DeliveryId
+    ) -> OpenPart | None:
+        """Take the next place of the lane for a message that will grow (T2b); None = not now."""
+        return await self._writer.run(
+            lambda db: open_part(db, lease, turn_id, delivery_id, self._clock())
+        )
+
+    async def keep_open_ref(self, lease: Lease, delivery_id: DeliveryId, *, open_ref: str) -> bool:
+        """Store where the platform shows an opened message; False without the lease."""
+        return await self._writer.run(lambda db: keep_open_ref(db, lease, delivery_id, open_ref))
 
     async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> None:
         """Write that a call is about to be made; without the lease nothing is written."""
@@ -261,6 +280,7 @@ def _request_cancel(db: sqlite3.Connection, project_id: str, turn_id: str, now: 
     sheet = load_sheet(db, project_id, row[TurnAt.SESSION_ID])
     db.execute(_CANCEL, (now, project_id, turn_id))
     if sheet is not None:
+        close_left_behind(db, sheet.address_id, now)
         sheet.pending -= 1
         sheet.queued -= row[TurnAt.STATE] == "queued"
         if sheet.owner is None:

@@ -109,9 +109,14 @@ SELECT delivery_id, 'sending since ' || sent_started_at || ' by ' || coalesce(ow
   FROM outbox
  WHERE settled_at IS NULL AND state = 'sending' AND (owner IS NULL OR sent_started_at < :before)""",
     "open_has_an_unfinished_turn": """
-SELECT o.delivery_id, 'open, and its turn is over'
+SELECT o.delivery_id, 'open, and its turn is ' || t.state
   FROM outbox AS o JOIN turn AS t ON t.project_id = o.project_id AND t.turn_id = o.turn_id
- WHERE o.settled_at IS NULL AND o.state = 'open' AND t.finished_at IS NOT NULL""",
+ WHERE o.settled_at IS NULL AND o.state = 'open' AND t.state NOT IN ('queued', 'running')
+ UNION ALL
+SELECT o.delivery_id, 'open, and not the last part of its turn, or due, or of a command'
+  FROM outbox AS o JOIN turn AS t ON t.project_id = o.project_id AND t.turn_id = o.turn_id
+ WHERE o.settled_at IS NULL AND o.state = 'open'
+   AND (o.part_no <> t.parts - 1 OR o.next_at IS NOT NULL OR o.is_command_answer)""",
     "settled_delivery_is_over": """
 SELECT delivery_id, 'state ' || state || ', settled_at ' || coalesce(settled_at, 'none')
   FROM outbox
