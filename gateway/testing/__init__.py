@@ -21,6 +21,17 @@ A fake Telegram, for polling and webhooks:
         assert reply.text == "Good morning."
         assert telegram.problems == telegram.early == []
 
+A fake Twilio, SMS and WhatsApp:
+
+    async with TwilioServer() as twilio:
+        twilio.set_webhook("http://127.0.0.1:8080/sms#rc=3&rp=5xx,ct,rt")
+        twilio.fail("CreateMessage", too_many_concurrent())
+        twilio.post_sms("+15557654321", "Hi")
+        ...                                              # let the bot use twilio.api_url
+        [reply] = await twilio.wait_for_sent(1)
+        assert reply.text == "Good morning."
+        assert twilio.problems == twilio.unaccepted == []
+
 Longer examples are in docs/testing-kit.md.
 """
 
@@ -63,6 +74,19 @@ from gateway.testing.telegram.faults import (
 from gateway.testing.telegram.pace import Rates, Window
 from gateway.testing.telegram.updates import Person
 from gateway.testing.telegram.webhook import WebhookAttempt, WebhookRetry
+from gateway.testing.twilio.courier import TwilioAttempt
+from gateway.testing.twilio.endpoint import TwilioServer
+from gateway.testing.twilio.faults import (
+    TwilioCall,
+    TwilioError,
+    opted_out,
+    too_many_concurrent,
+    wrong_credentials,
+)
+from gateway.testing.twilio.journey import Journey, not_delivered, not_sent
+from gateway.testing.twilio.messages import MediaFile, TextMessage
+from gateway.testing.twilio.pace import SegmentRate
+from gateway.testing.twilio.signing import SharedKey
 
 __all__ = [
     "Answer",
@@ -78,18 +102,27 @@ __all__ = [
     "HangUp",
     "HtmlError",
     "HttpError",
+    "Journey",
+    "MediaFile",
     "ModelCall",
     "OpenAIServer",
     "Person",
     "Rates",
     "Reply",
     "Script",
+    "SegmentRate",
     "SentMessage",
+    "SharedKey",
     "Silence",
     "Slow",
     "TelegramServer",
+    "TextMessage",
     "ToolCall",
     "Truncated",
+    "TwilioAttempt",
+    "TwilioCall",
+    "TwilioError",
+    "TwilioServer",
     "Usage",
     "WebhookAttempt",
     "WebhookRetry",
@@ -100,9 +133,14 @@ __all__ = [
     "flood",
     "huge_reply",
     "migrated_to",
+    "not_delivered",
+    "not_sent",
+    "opted_out",
     "other_poller",
+    "too_many_concurrent",
     "too_many_requests",
     "unauthorized",
     "unknown_model",
+    "wrong_credentials",
     "wrong_key",
 ]

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 import gateway.testing
+from tests.testing.twilio.bot import sms_bot
 
 PAGE = Path(__file__).parents[2] / "docs/testing-kit.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -49,7 +50,7 @@ async def call(session: aiohttp.ClientSession, method: str, **params):
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 async def test_the_example_works(number):
-    names = {**vars(gateway.testing), "ask": ask, "run_echo_bot": run_echo_bot}
+    names = {**vars(gateway.testing), "ask": ask, "run_echo_bot": run_echo_bot, "sms_bot": sms_bot}
     body = textwrap.indent(EXAMPLES[number], "    ")
     exec(compile(f"async def example():\n{body}", f"<example {number}>", "exec"), names)
 
@@ -61,6 +62,7 @@ def test_every_name_of_the_kit_is_on_the_page():
     types_of_results = {
         *("Answer", "BotCall", "Draft", "ModelCall", "Script", "SentMessage", "WebhookAttempt"),
         *("Person", "Usage", "Window"),
+        *("TextMessage", "TwilioAttempt", "TwilioCall"),
     }
 
     assert [
@@ -71,4 +73,6 @@ def test_every_name_of_the_kit_is_on_the_page():
 
 
 def test_the_page_has_an_example_for_each_server():
-    assert len(EXAMPLES) == 2
+    servers = [name for name in gateway.testing.__all__ if name.endswith("Server")]
+
+    assert [name for name in servers if not any(name in example for example in EXAMPLES)] == []

@@ -1,0 +1,80 @@
+"""The fake Twilio as a process of its own: try a bot by hand, without a telephone or an account.
+
+    python -m gateway.testing.twilio.server --port 8092 --webhook http://127.0.0.1:8080/sms
+
+prints its address on one line. Each further line of standard input is posted as an SMS of one
+person; each message the bot sends is printed as one line of JSON. It serves until SIGINT or
+SIGTERM. The class itself is `TwilioServer` of `endpoint.py`.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.testing.loopback import announce_and_serve
+from gateway.testing.twilio.endpoint import FAKE_ACCOUNT, FAKE_CREDENTIAL, TwilioServer
+
+__all__ = ["TwilioServer", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve as the arguments say, until a signal."""
+    asyncio.run(_serve(_parser().parse_args(arguments)))
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    server = TwilioServer(
+        account_sid=options.account, auth_token=options.token, port=options.port, spec=options.spec
+    )
+    async with server, asyncio.TaskGroup() as tasks:
+        server.set_webhook(options.webhook)
+        followers = [
+            tasks.create_task(_post_lines(server, options.person, by_whatsapp=options.whatsapp)),
+            tasks.create_task(_print_sent(server)),
+        ]
+        await announce_and_serve(server.api_url)
+        for follower in followers:
+            follower.cancel()
+
+
+async def _post_lines(server: TwilioServer, person: str, *, by_whatsapp: bool) -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    post = server.post_whatsapp if by_whatsapp else server.post_sms
+    while line := await reader.readline():
+        post(person, line.decode().rstrip("\n"))
+
+
+async def _print_sent(server: TwilioServer) -> None:
+    printed = 0
+    while True:
+        sent = await server.wait_for_sent(printed + 1, timeout_s=None)
+        for message in sent[printed:]:
+            line = {"to": message.to, "sid": message.sid, "text": message.text}
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        printed = len(sent)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.testing.twilio.server",
+        description="A fake Twilio with one person on the other side.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 (default) takes a free one")
+    parser.add_argument("--account", default=FAKE_ACCOUNT, help="SID of the only account")
+    parser.add_argument("--token", default=FAKE_CREDENTIAL, help="its auth token")
+    parser.add_argument("--webhook", help="where inbound messages are posted")
+    parser.add_argument("--person", default="+15557654321", help="number of the person")
+    parser.add_argument("--whatsapp", action="store_true", help="the person uses WhatsApp")
+    parser.add_argument("--spec", type=Path, help="OpenAPI description that judges every call")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
