@@ -38,6 +38,7 @@ ENTRIES = {
     "key": Entry("key", "Make, list, rotate and revoke API keys."),
     "sessions": Entry("sessions", "List sessions, show their transcripts."),
     "explain": Entry("explain", "Show everything that happened to a message, turn or session."),
+    "dlq": Entry("dlq", "Look at dead letters, send them again or drop them."),
     "status": Entry("status", "Show what is running, its channels and its queues."),
     "verify": Entry("verify", "Check the invariants of the store."),
     "prove": Entry("prove", "Inject every fault into a throw-away gateway, and judge it."),

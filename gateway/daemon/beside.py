@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gateway.config.values import Config
 from gateway.daemon.secret import server_secret
 from gateway.service.access import AccessService
+from gateway.service.dead_letters import DeadLetterService
 from gateway.service.keys import KeyService
 from gateway.service.operations import OperationsService
 from gateway.service.signing import Signer
@@ -25,6 +26,7 @@ class Desk:
 
     keys: KeyService
     operations: OperationsService
+    dead_letters: DeadLetterService
 
 
 @asynccontextmanager
@@ -34,9 +36,11 @@ async def beside(config: Config) -> AsyncIterator[Desk]:
     async with open_store(config.settings.store.url, lock=False) as store:
         access = AccessService(store, signer, limits=config.policy().callers)
         projects = [project.id for project in config.projects()]
+        channels = {channel.name for channel in config.channels() if channel.is_enabled}
         yield Desk(
             keys=KeyService(store, signer, access=access),
             operations=OperationsService(store, projects=projects),
+            dead_letters=DeadLetterService(store, channels=channels),
         )
 
 

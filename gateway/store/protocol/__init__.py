@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.store.protocol.accounts import AccountStore
 from gateway.store.protocol.coordination import CoordinationStore
+from gateway.store.protocol.dead_letters import DeadLetterStore
 from gateway.store.protocol.history import HistoryStore
 from gateway.store.protocol.inbox import InboxStore
 from gateway.store.protocol.outbox import OutboxStore
@@ -22,6 +23,7 @@ class Store(
     InboxStore,
     TurnStore,
     OutboxStore,
+    DeadLetterStore,
     HistoryStore,
     PeopleStore,
     AccountStore,

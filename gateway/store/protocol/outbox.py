@@ -1,4 +1,4 @@
-"""Deliveries on their way: send-begin (T4), send-end (T5), doubtful ones, dead ones.
+"""Deliveries on their way: send-begin (T4), send-end (T5), doubtful ones.
 
 A lane is an address; within it parts go out strictly by `out_no`, one at a time.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gateway.domain.delivery import Delivery, DeliveryState
 from gateway.domain.ids import DeliveryId, ProjectId
@@ -81,10 +81,4 @@ class OutboxStore(Protocol):
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
         """Deliveries for people to look at, oldest first."""
-        ...
-
-    async def replay(
-        self, project_id: ProjectId, delivery_id: DeliveryId, *, to: Literal["pending", "cancelled"]
-    ) -> Delivery | None:
-        """An operator's decision on a held or dead delivery; None = no such row in such a state."""
         ...

@@ -6,10 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence, Set
 from datetime import datetime
-from typing import Literal
 
 from gateway.domain.delivery import UNSETTLED, Delivery
-from gateway.domain.ids import DeliveryId, ProjectId
 from gateway.store.protocol.outbox import DeliveryFilter, SendResult
 from gateway.store.rows import Row, clean_or_none, from_time, to_delivery, to_time_or_none
 from gateway.store.sqlite.area import Area
@@ -19,7 +17,6 @@ from gateway.store.sqlite.lanes import (
     end_later_parts,
     is_first,
     promote,
-    promote_lane,
 )
 
 _DUE = """
@@ -77,26 +74,6 @@ _GIVEN_UP = frozenset({"held", "dead", "expired"})
 _IS_GIVEN_UP = "AND d.state IN ('held', 'dead', 'expired')"
 _IS_UNSETTLED = "AND d.settled_at IS NULL"
 _IN_ORDER = "ORDER BY d.created_at, d.turn_id, d.part_no LIMIT ?5"
-_REPLAY = """
-UPDATE outbox
-   SET state = 'pending', settled_at = NULL, next_at = NULL, error = NULL, attempts = 0,
-       receipt = NULL, out_no = ?, created_at = ?, address_id = ?, channel = ?
- WHERE delivery_id = ?
-"""
-_GIVE_UP = """
-UPDATE outbox SET state = 'cancelled', error = 'given up by an operator', next_at = NULL
- WHERE delivery_id = ?
-"""
-_CUT_OFF = """
-SELECT delivery_id FROM outbox
- WHERE project_id = ? AND turn_id = ? AND part_no > ? AND state = 'dead' AND error = 'earlier_part'
- ORDER BY part_no
-"""
-_MOVED_TO = "SELECT moved_to FROM address WHERE address_id = ?"
-_TAKE_NUMBER = """
-UPDATE address SET next_out_no = next_out_no + 1 WHERE address_id = ?
-RETURNING next_out_no - 1, channel
-"""
 
 
 class SqliteOutbox(Area):
@@ -162,31 +139,6 @@ class SqliteOutbox(Area):
         rows = await self._readers.all(" ".join((_LIST, *asked, _IN_ORDER)), parameters)
         return [to_delivery(row) for row in rows]
 
-    async def replay(
-        self, project_id: ProjectId, delivery_id: DeliveryId, *, to: Literal["pending", "cancelled"]
-    ) -> Delivery | None:
-        """An operator's decision on a held or dead delivery; None = no such row in such a state.
-
-        A replayed part goes to the end of its lane, and later parts of its turn that ended only
-        because of it go with it.
-        """
-
-        def operation(db: sqlite3.Connection) -> Delivery | None:
-            row = db.execute(_ONE, (delivery_id,)).fetchone()
-            if (
-                row is None
-                or row[DeliveryAt.PROJECT_ID] != project_id
-                or row[DeliveryAt.STATE] not in {"held", "dead", "expired"}
-            ):
-                return None
-            if to == "cancelled":
-                db.execute(_GIVE_UP, (delivery_id,))
-            else:
-                _replay(db, row, self._clock())
-            return to_delivery(db.execute(_ONE, (delivery_id,)).fetchone())
-
-        return await self._writer.run(operation)
-
 
 def _begin(db: sqlite3.Connection, delivery_id: str, owner: str, now: int) -> Delivery:
     db.execute(_BEGIN, (owner, now, delivery_id))
@@ -239,20 +191,3 @@ def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> 
         db.execute(_HOLD_ACCOUNT, (until, channel, until, account))
     else:
         db.execute(_BLOCK_ADDRESS, (until, address_id))
-
-
-def _replay(db: sqlite3.Connection, row: Row, now: int) -> None:
-    """Put a part, and those that ended because of it, at the end of the lane as it is now."""
-    address_id = row[DeliveryAt.ADDRESS_ID]
-    while (moved_to := db.execute(_MOVED_TO, (address_id,)).fetchone()[0]) is not None:
-        address_id = moved_to
-    cut_off = db.execute(
-        _CUT_OFF, (row[DeliveryAt.PROJECT_ID], row[DeliveryAt.TURN_ID], row[DeliveryAt.PART_NO])
-    ).fetchall()
-    for delivery_id in (row[DeliveryAt.DELIVERY_ID], *(part[0] for part in cut_off)):
-        out_no, channel = db.execute(_TAKE_NUMBER, (address_id,)).fetchone()
-        db.execute(_REPLAY, (out_no, now, address_id, channel, delivery_id))
-    if row[DeliveryAt.IS_COMMAND_ANSWER]:
-        promote(db, row, now)
-    else:
-        promote_lane(db, address_id, now)

@@ -19,6 +19,7 @@ from gateway.store.sqlite.area import Clock, system_clock
 from gateway.store.sqlite.checkpoints import Checkpoints, finish
 from gateway.store.sqlite.connect import full_store, open_connection, store_error
 from gateway.store.sqlite.coordination import SqliteCoordination, forget_abandoned_answers
+from gateway.store.sqlite.dead_letters import SqliteDeadLetters
 from gateway.store.sqlite.history import SqliteHistory
 from gateway.store.sqlite.inbox import SqliteInbox
 from gateway.store.sqlite.outbox import SqliteOutbox
@@ -36,6 +37,7 @@ class SqliteStore(
     SqliteInbox,
     SqliteTurns,
     SqliteOutbox,
+    SqliteDeadLetters,
     SqliteHistory,
     SqlitePeople,
     SqliteAccounts,
