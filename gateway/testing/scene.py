@@ -163,7 +163,10 @@ async def calling(gateway: GatewayProcess, key: str) -> AsyncIterator[Caller]:
     """A caller of a gateway that runs, now or later."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as client:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=connector, headers=headers
+    ) as client:
         yield Caller(client, gateway.url, key)
 
 
@@ -173,10 +176,13 @@ async def serving(
     config: str = SCRIPTED + DESK,
     *,
     project: str = "default",
+    server: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[GatewayProcess, Caller]]:
-    """A running gateway, and a caller with a key."""
-    async with GatewayProcess(folder, config=config, environment=environment) as gateway:
+    """A running gateway, and a caller with a key; `server` are lines of its `[server]`."""
+    async with GatewayProcess(
+        folder, config=config, server=server, environment=environment
+    ) as gateway:
         key = await gateway.create_key(project=project)
         async with calling(gateway, key) as caller:
             await gateway.start()
