@@ -1,21 +1,22 @@
-"""What a run of kills has shown, as a table for people and as JSON for programs."""
+"""What a run of kills has shown, as one line of figures."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from gateway.testing.kills.witness import Verdict, Violation
 
-from gateway.testing.kills.witness import Verdict, Violation, summary
-
-SHOWN_VIOLATIONS = 20
+LOST: Final = frozenset(
+    {"no message is lost", "every message has one answer", "every reply is delivered"}
+)
+TWICE: Final = frozenset({"no message is turned twice"})
+OUT_OF_ORDER: Final = frozenset({"order is kept in a session", "replies leave in order"})
+STUCK: Final = frozenset(
+    {"every call comes to its end", "every event is taken", "everything comes to rest"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,18 @@ class KillReport:
     kills: int
     kills_in_start: int
     sessions: int
+    reads: int
     counts: Mapping[str, int]
     verdict: Verdict
     violations: Sequence[Violation]
     starts: Sequence[Start]
     seconds: float
+
+    @property
+    def messages(self) -> int:
+        """How many were said, repeats not counted."""
+        ways = ("calls", "events on telegram", "events on plain")
+        return sum(self.counts.get(way, 0) for way in ways)
 
     @property
     def idle_start_s(self) -> float:
@@ -55,70 +63,28 @@ class KillReport:
         return [start.seconds - idle_s for start in self.starts if not start.is_idle]
 
 
-def as_json(report: KillReport) -> str:
-    """The report for programs."""
-    recoveries = report.recoveries_s
-    return json.dumps(
-        {
-            "passed": not report.violations,
-            "plan": dict(report.plan),
-            "kills": report.kills,
-            "kills_in_start": report.kills_in_start,
-            "sessions": report.sessions,
-            "messages": dict(report.counts),
-            "answered": report.verdict.answered,
-            "given_up": report.verdict.given_up,
-            "repeated_sends": report.verdict.repeats,
-            "held_sends": report.verdict.held,
-            "idle_start_s": round(report.idle_start_s, 3),
-            "recovery_p50_s": round(median(recoveries), 3),
-            "recovery_max_s": round(max(recoveries), 3),
-            "seconds": round(report.seconds, 1),
-            "violations": [asdict(violation) for violation in report.violations],
-        },
-        indent=2,
+def in_one_line(report: KillReport) -> str:
+    """The report as the line of a table: what was promised first, then what is allowed."""
+    seen = report.violations
+    broken = [
+        f"{_count(seen, LOST)} lost",
+        f"{_count(seen, TWICE)} twice",
+        f"{_count(seen, OUT_OF_ORDER)} out of order",
+        f"{_count(seen, STUCK)} stuck",
+    ]
+    repeats, verdict = report.verdict.repeats, report.verdict
+    allowed = [
+        f"{repeats.get('telegram', 0)} second sends on Telegram (each at a kill)",
+        f"{repeats.get('plain', 0)} on a platform that can be asked",
+    ]
+    given_up = f"{verdict.given_up} given up after 3 kills, {verdict.held} held"
+    recoveries = report.recoveries_s or [0.0]
+    recovery = f"recovery {max(median(recoveries), 0):.1f} s, at most {max(*recoveries, 0):.1f} s"
+    return (
+        f"{report.kills:,} kills, {report.messages:,} messages: {', '.join(broken)}; "
+        f"{', '.join(allowed)}; {given_up}; {recovery}"
     )
 
 
-def table(report: KillReport) -> RenderableType:
-    """The report for people."""
-    rows = Table(
-        "what", "seen", "allowed", "", box=SIMPLE_HEAD, title_justify="left", pad_edge=False
-    )
-    rows.title = f"{report.kills} kills in {report.seconds:.0f} s"
-    for name, seen, allowed in _rows(report):
-        rows.add_row(name, seen, allowed, "")
-    for promise, times in summary(report.violations).items():
-        rows.add_row(promise, str(times), "0", Text("broken", style="bold red"))
-    shown = [
-        Text(f"{violation.promise}: {violation.where}: {violation.seen}", style="red")
-        for violation in report.violations[:SHOWN_VIOLATIONS]
-    ]
-    passed = Text("Every promise was kept.", style="bold green")
-    return Group(rows, *(shown or [passed]))
-
-
-def _rows(report: KillReport) -> list[tuple[str, str, str]]:
-    counts, verdict, recoveries = report.counts, report.verdict, report.recoveries_s
-    said = counts.get("calls", 0) + counts.get("updates", 0)
-    return [
-        ("kills, of them while starting", f"{report.kills}, {report.kills_in_start}", ""),
-        ("sessions", str(report.sessions), ""),
-        ("calls over REST, repeated", _pair(counts, "calls", "repeated calls"), ""),
-        ("updates of Telegram, repeated", _pair(counts, "updates", "repeated updates"), ""),
-        ("messages answered once", f"{verdict.answered} of {said}", "all"),
-        ("given up after 3 kills", str(verdict.given_up), "counted"),
-        ("sent twice around a kill", f"{verdict.repeats}", "once a message"),
-        ("held after 2 such sends", str(verdict.held), "counted"),
-        ("start with nothing to recover", f"{report.idle_start_s:.2f} s", ""),
-        ("recovery beyond that, median", f"{median(recoveries):.2f} s", ""),
-        (
-            "recovery beyond that, longest",
-            f"{max(recoveries):.2f} s",
-            f"{report.plan['recovery_limit_s']} s",
-        ),
-    ]
-
-
-def _pair(counts: Mapping[str, int], first: str, second: str) -> str:
-    return f"{counts.get(first, 0)}, {counts.get(second, 0)}"
+def _count(violations: Sequence[Violation], promises: frozenset[str]) -> int:
+    return sum(violation.promise in promises for violation in violations)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from gateway.testing.kills.history import Line
 from gateway.testing.kills.witness import Entry, Transcript, Violation
 from gateway.testing.process import GatewayProcess
 
@@ -22,6 +23,7 @@ PULLED: Final = frozenset({"api", "web"})
 """Channels without deliveries: the transcript is the delivery."""
 GIVEN_UP: Final = "poison"
 LOOK_AGAIN_S: Final = 0.2
+READS_AT_ONCE: Final = 8
 
 
 async def wait_until_settled(gateway: GatewayProcess, *, patience_s: float) -> list[Violation]:
@@ -56,7 +58,32 @@ async def verify(gateway: GatewayProcess) -> list[Violation]:
 async def read_transcripts(client: aiohttp.ClientSession, url: str) -> list[Transcript]:
     """Every session the caller's key may see, with all messages people see."""
     sessions = await _pages(client, f"{url}/v1/sessions")
-    return [await _transcript(client, url, str(session["id"])) for session in sessions]
+    reads = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def read(session: str) -> Transcript:
+        async with reads:
+            return await read_transcript(client, url, session)
+
+    return await asyncio.gather(*(read(str(session["id"])) for session in sessions))
+
+
+async def read_transcript(client: aiohttp.ClientSession, url: str, session: str) -> Transcript:
+    """One session, with all messages people see."""
+    messages = await _pages(client, f"{url}/v1/sessions/{session}/messages")
+    return Transcript(session, [_entry(message) for message in messages])
+
+
+def lines_of(transcript: Transcript) -> tuple[Line, ...]:
+    """The transcript as the history check takes it: an answer names what it answers."""
+    asked: dict[str | None, str] = {}
+    lines = []
+    for entry in transcript.entries:
+        if entry.role == "user":
+            asked.setdefault(entry.turn_id, entry.text)
+            lines.append(Line(entry.text))
+        elif entry.role == "assistant":
+            lines.append(Line(entry.text, asked.get(entry.turn_id, "")))
+    return tuple(lines)
 
 
 async def read_given_up(
@@ -88,11 +115,6 @@ def errors_in_log(log: str) -> list[Violation]:
         if isinstance(event, dict) and event.get("level") in ERROR_LEVELS:
             found.append(Violation("nothing goes wrong unseen", "log", line[:300]))
     return found
-
-
-async def _transcript(client: aiohttp.ClientSession, url: str, session: str) -> Transcript:
-    messages = await _pages(client, f"{url}/v1/sessions/{session}/messages")
-    return Transcript(session, [_entry(message) for message in messages])
 
 
 async def _pages(client: aiohttp.ClientSession, address: str) -> list[dict[str, Any]]:

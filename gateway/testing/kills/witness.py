@@ -8,7 +8,7 @@ carries the text it answers, so that nothing has to be looked up inside.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,6 +64,7 @@ class Sent:
     place: str
     text: str
     at: float
+    platform: str = "telegram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,9 @@ class Violation:
 class Evidence:
     """Everything the verdict stands on. Times are on one clock; `apology` is the bot's.
 
-    `given_up` are the turns that the API says were given up, after too many crashes.
+    `sent` is in the order in which people see it. `can_ask` names the platforms that can be asked
+    what they were sent. `given_up` are the turns that the API says were given up, after too many
+    crashes.
     """
 
     spoken: Sequence[Spoken]
@@ -87,6 +90,7 @@ class Evidence:
     sent: Sequence[Sent]
     kills: Sequence[float]
     apology: str
+    can_ask: Set[str] = frozenset()
     given_up: Set[str] = frozenset()
 
 
@@ -95,13 +99,13 @@ class Verdict:
     """What was found.
 
     Allowed, and counted: `repeats` (sent a second time because a kill fell between sending and
-    recording it), `held` (not sent a third time after two such kills) and `given_up` (turns that
-    three kills in a row had stopped).
+    recording it, by platform; never on one that can be asked), `held` (not sent a third time after
+    two such kills) and `given_up` (turns that three kills in a row had stopped).
     """
 
     violations: Sequence[Violation]
     answered: int
-    repeats: int
+    repeats: Mapping[str, int]
     held: int
     given_up: int
 
@@ -121,7 +125,7 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(
         violations=violations,
         answered=history.answered,
-        repeats=sending.repeats,
+        repeats=+sending.repeats,
         held=sum(_is_held(entry) for entry in _entries(evidence, "assistant")),
         given_up=history.given_up,
     )
@@ -178,7 +182,7 @@ class _Sending:
     """What a platform was sent: in order, and twice only where a kill excuses it."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self.repeats = 0
+        self.repeats: Counter[str] = Counter()
         self._evidence = evidence
         self._answers = {said.answer: said for said in evidence.spoken}
         self._lanes: dict[str, list[Sent]] = defaultdict(list)
@@ -211,19 +215,24 @@ class _Sending:
             yield Violation("replies leave in order", place, f"it was sent {numbers}")
 
     def _repeated(self, lane: Sequence[Sent]) -> Iterator[Violation]:
-        times: dict[str, list[float]] = defaultdict(list)
+        copies: dict[str, list[Sent]] = defaultdict(list)
         for sent in lane:
-            times[sent.text].append(sent.at)
-        for text, sends in times.items():
+            copies[sent.text].append(sent)
+        for text, sends in copies.items():
+            platform, again = sends[0].platform, len(sends) - 1
             excused = sum(self._is_excused(first, second) for first, second in pairwise(sends))
-            self.repeats += excused
-            if len(sends) > MOST_SENDS or excused < len(sends) - 1:
+            self.repeats[platform] += again
+            if again and platform in self._evidence.can_ask:
+                seen = f"it stands there {len(sends)} times"
+                yield Violation("a platform that can be asked is sent no reply twice", text, seen)
+            elif len(sends) > MOST_SENDS or excused < again:
                 seen = f"it was sent {len(sends)} times, {excused} of them after a kill"
                 yield Violation("a reply is sent twice only around a kill", text, seen)
 
-    def _is_excused(self, first: float, second: float) -> bool:
+    def _is_excused(self, first: Sent, second: Sent) -> bool:
         return any(
-            first - LATE_S <= kill <= min(first + WINDOW_S, second) for kill in self._evidence.kills
+            first.at - LATE_S <= kill <= min(first.at + WINDOW_S, second.at)
+            for kill in self._evidence.kills
         )
 
 

@@ -6,7 +6,7 @@ server's words.
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -76,6 +76,7 @@ class Chats:
         self._bot = bot
         self._last_id = 0
         self._sent: dict[int, SentMessage] = {}
+        self._ids_of: defaultdict[int, list[int]] = defaultdict(list)
         self._posted: set[tuple[int, int]] = set()
 
     def new_id(self, chat: int) -> int:
@@ -86,11 +87,8 @@ class Chats:
 
     def sent(self, chat: int | None = None) -> list[SentMessage]:
         """Messages of the bot that were not deleted, in the order they were accepted."""
-        return [
-            sent
-            for sent in self._sent.values()
-            if not sent.is_deleted and chat in (None, sent.chat)
-        ]
+        ids = self._sent if chat is None else self._ids_of.get(chat, ())
+        return [self._sent[number] for number in ids if not self._sent[number].is_deleted]
 
     def send(self, call: BotCall) -> JsonObject:
         """Record a new message."""
@@ -99,6 +97,7 @@ class Chats:
         self._last_id += 1
         text, entities = _content(call.params)
         self.counts.update((call.chat, None))
+        self._ids_of[call.chat].append(self._last_id)
         self._sent[self._last_id] = SentMessage(
             message_id=self._last_id,
             chat=call.chat,

@@ -61,7 +61,7 @@ def test_good_evidence_has_no_violations() -> None:
     verdict = judge(GOOD)
 
     assert verdict.violations == []
-    assert (verdict.answered, verdict.repeats, verdict.held, verdict.given_up) == (3, 0, 0, 0)
+    assert (verdict.answered, verdict.repeats, verdict.held, verdict.given_up) == (3, {}, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,16 @@ def test_a_second_send_is_excused_only_by_a_kill_around_the_first(kill_at: float
     is_around = abs(kill_at - 10.5) < 0.5
 
     assert (broken(with_sends(*sends, kills=[kill_at])) == set()) is is_around
+
+
+def test_a_platform_that_can_be_asked_has_no_excuse() -> None:
+    sends = [replace(sent(FIRST, at), platform="plain") for at in (10.5, 13.0)]
+    evidence = with_sends(*sends, sent(SECOND, 13.5), kills=[10.6])
+
+    found = broken(replace(evidence, can_ask={"plain"}))
+
+    assert found == {"a platform that can be asked is sent no reply twice"}
+    assert judge(evidence).repeats == {"plain": 1}
 
 
 def test_a_third_send_is_never_excused() -> None:

@@ -1,8 +1,0 @@
-"""`python -m gateway.testing.kills`."""
-
-import sys
-
-from gateway.testing.kills.run import main
-
-if __name__ == "__main__":
-    sys.exit(main())
