@@ -60,6 +60,17 @@ class TestOrder:
 
         assert (_chat(first), _chat(second)) == ("100", "quiet")
 
+    async def test_who_writes_again_keeps_the_place_in_line(
+        self, store: Store, clock: FixedClock
+    ) -> None:
+        await accept_one(store, chat_turn("hello?"))
+        clock.advance(1)
+        await accept_one(store, chat_turn("quiet", address=Address("tg", "quiet")))
+        clock.advance(1)
+        await accept_one(store, chat_turn("hello??"))
+
+        assert _chat(await claim_one(store)) == "100"
+
     async def test_the_order_of_the_source_goes_first_among_queued_turns(
         self, store: Store
     ) -> None:

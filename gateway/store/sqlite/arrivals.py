@@ -22,7 +22,7 @@ from gateway.store.sqlite.new_turns import Draft, write_turn
 from gateway.store.sqlite.opening import close_left_behind
 from gateway.store.sqlite.placement import Place, find_place
 from gateway.store.sqlite.recent import Recent
-from gateway.store.sqlite.sessions import Sheet, decline_waiting, refresh_ready, save_sheet
+from gateway.store.sqlite.sessions import Sheet, decline_waiting, keep_place, save_sheet
 from gateway.store.sqlite.transcript import add_message
 
 _TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"
@@ -148,7 +148,7 @@ def _join(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> A
     ready_at = max(ready_at, target[1])
     db.execute(_JOIN, (stored.seq, stored.seq, ready_at, new.project_id, target[0]))
     if sheet.owner is None:
-        refresh_ready(db, sheet, now)
+        keep_place(db, sheet, now)
     save_sheet(db, sheet, now)
     row = db.execute(_TURN, (new.project_id, target[0])).fetchone()
     return Accepted(
@@ -185,7 +185,7 @@ def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Bat
             return accepted
     accepted = write_turn(db, new, place, Draft("queued", ready_at), now)[0]
     if sheet.owner is None:
-        refresh_ready(db, sheet, now)
+        keep_place(db, sheet, now)
     save_sheet(db, sheet, now)
     return accepted
 

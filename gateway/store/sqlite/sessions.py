@@ -198,9 +198,17 @@ def next_turn(db: sqlite3.Connection, sheet: Sheet) -> NextTurn | None:
 
 
 def refresh_ready(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
-    """Set when a session without an owner is due again."""
+    """Set when a session without an owner is due again, at the tail of those that are."""
     turn = None if sheet.waiting else next_turn(db, sheet)
     sheet.ready_at = None if turn is None else max(now, turn.ready_at)
+
+
+def keep_place(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
+    """Set when a session without an owner is due after its queue has changed.
+
+    One that stood in line already stays where it stood: who writes again does not wait longer.
+    """
+    refresh_ready(db, sheet, now if sheet.ready_at is None else min(now, sheet.ready_at))
 
 
 def decline_waiting(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:

@@ -37,8 +37,8 @@ from gateway.store.sqlite.finish import finish_turn, holds_lease
 from gateway.store.sqlite.opening import close_left_behind, keep_open_ref, open_part
 from gateway.store.sqlite.sessions import (
     DECLINED,
+    keep_place,
     load_sheet,
-    refresh_ready,
     resume,
     save_sheet,
 )
@@ -284,7 +284,7 @@ def _request_cancel(db: sqlite3.Connection, project_id: str, turn_id: str, now: 
         sheet.pending -= 1
         sheet.queued -= row[TurnAt.STATE] == "queued"
         if sheet.owner is None:
-            refresh_ready(db, sheet, now)
+            keep_place(db, sheet, now)
         save_sheet(db, sheet, now)
     return to_turn(db.execute(_TURN, (project_id, turn_id)).fetchone())
 
@@ -315,5 +315,5 @@ def _queue_again(
     if sheet is not None:
         resume(db, sheet, turn_id, results, now)
         if sheet.owner is None:
-            refresh_ready(db, sheet, now)
+            keep_place(db, sheet, now)
         save_sheet(db, sheet, now)
