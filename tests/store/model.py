@@ -1,0 +1,587 @@
+"""The queue as plain Python: what the store has to hold after each operation, told by its promises.
+
+Sessions with their turns, lanes with their parts. Each method takes what an operation was asked and
+what it gave, fails where that is not what was promised, and moves the model on. Times are whole
+seconds; the store's clock rises with every look, so that equal seconds mean "is due".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.contract import Address
+from gateway.domain.delivery import UNSETTLED, Delivery, DeliveryState, NewDelivery
+from gateway.domain.policy import QueueLimits
+from gateway.domain.turns import TERMINAL, ClaimedTurn, TurnOutcome, TurnState
+from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn
+from gateway.store.protocol.outbox import SendResult
+from gateway.store.protocol.turns import Committed, LeaseNews
+
+GIVEN_UP: frozenset[DeliveryState] = frozenset({"held", "dead", "expired"})
+BUSY_PAUSE_S = 60
+GATHERING = 5
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """One part on its way."""
+
+    id: str
+    turn_id: str
+    number: int
+    lane: "Lane"
+    is_answer: bool
+    state: DeliveryState = "pending"
+    next_at: int | None = None
+    attempts: int = 0
+    owner: str | None = None
+    is_cut_off: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it blocks nobody any more."""
+        return self.state not in UNSETTLED
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """An address: its parts in the order they were given out, and its current session."""
+
+    chat: str
+    parts: list[Part] = field(default_factory=list)
+    current: "Talk | None" = None
+    is_reachable: bool = True
+    blocked_until: int = 0
+    busy_told_at: int = 0
+    moved_to: "Lane | None" = None
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One turn."""
+
+    id: str
+    talk: "Talk"
+    seq: int
+    kind: str
+    state: TurnState
+    created_at: int
+    ready_at: int
+    source_order: int | None
+    group_id: str | None
+    attempts: int = 0
+    crashes: int = 0
+    is_to_stop: bool = False
+    waiting_at: int = 0
+    parts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Talk:
+    """One session."""
+
+    id: str
+    lane: Lane | None
+    turns: list[Entry] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    owner: str | None = None
+    epoch: int = 0
+    ready_at: int | None = None
+    is_over: bool = False
+
+    def having(self, *states: TurnState) -> list[Entry]:
+        """Its turns in these states, by seq."""
+        return [turn for turn in self.turns if turn.state in states]
+
+    def next_turn(self) -> Entry | None:
+        """One begun before, else the source's order, else the order of arrival."""
+        queued = self.having("queued")
+        begun = [turn for turn in queued if turn.attempts]
+        if not queued or begun:
+            return begun[0] if begun else None
+        if queued[0].source_order is None:
+            return queued[0]
+        ordered = [turn for turn in queued if turn.source_order is not None]
+        return min(ordered, key=lambda turn: (turn.source_order, turn.seq))
+
+    def take_place(self, now: int, *, at_tail: bool) -> None:
+        """Stand in line for the next turn: at the tail, or where it stood already."""
+        turn = None if self.having("waiting") else self.next_turn()
+        since = now if at_tail or self.ready_at is None else min(now, self.ready_at)
+        self.ready_at = None if turn is None else max(since, turn.ready_at)
+
+
+class Model:
+    """Everything that was accepted, and what became of it."""
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self.limits = limits
+        self.talks: dict[str, Talk] = {}
+        self.turns: dict[str, Entry] = {}
+        self.lanes: dict[str, Lane] = {}
+        self.parts: dict[str, Part] = {}
+        self.account_blocked_until = 0
+
+    # ------------------------------------------------------------ accepting
+
+    def refusal(self, new: NewTurn) -> str | None:
+        """The code with which a caller's turn is refused."""
+        if sum(len(talk.having("queued")) for talk in self.talks.values()) >= (
+            self.limits.queued_per_project
+        ):
+            return "too_many"
+        talk = self.talks.get(new.session_id or "")
+        if talk is None:
+            return None
+        if talk.is_over:
+            return "session_ended"
+        is_full = len(talk.having("queued")) >= self.limits.queued_per_session
+        return "session_busy" if is_full else None
+
+    def accept(self, new: NewTurn, got: Accepted, *, claim: ClaimTerms | None, now: int) -> bool:
+        """A new turn, or a message that joins one; whether it was claimed in the same commit."""
+        assert got.is_new
+        room = self.limits.queued_per_project > sum(
+            len(talk.having("queued")) for talk in self.talks.values()
+        )
+        talk = self._place(new, got)
+        if new.terminal is not None:
+            self._write_terminal(new, talk, now)
+            assert got.claimed is None
+            return False
+        gathering = self._joined(new, talk, now)
+        assert got.was_joined == (gathering is not None)
+        if gathering is not None:
+            assert got.turn_id == gathering.id
+            talk.texts.append(_text(new))
+            if talk.owner is None:
+                talk.take_place(now, at_tail=False)
+            return False
+        if not room:
+            self._write_busy(new, talk, now)
+            assert got.state == "failed"
+            return False
+        return self._write_queued(new, talk, got, claim=claim, now=now)
+
+    def _place(self, new: NewTurn, got: Accepted) -> Talk:
+        """The session it belongs to, which is a new one where none is open."""
+        lane = None
+        if new.address is not None:
+            lane = self.lanes.setdefault(new.address.chat, Lane(new.address.chat))
+            known = lane.current
+        else:
+            known = self.talks.get(new.session_id or "")
+        if known is None or known.is_over or new.fresh_session:
+            assert got.session_id is not None
+            assert got.session_id not in self.talks
+            known = self.talks[got.session_id] = Talk(got.session_id, lane)
+        assert got.session_id == known.id
+        if lane is not None:
+            lane.current, lane.is_reachable = known, True
+        return known
+
+    def _write_terminal(self, new: NewTurn, talk: Talk, now: int) -> None:
+        terminal = new.terminal
+        assert terminal is not None
+        if terminal.cancels:
+            for turn in talk.having("queued", "waiting", "running"):
+                turn.is_to_stop = True
+                turn.state = "running" if turn.state == "running" else "cancelled"
+            if talk.owner is None:
+                talk.ready_at = None
+        turn = self._add(new, talk, "done", now)
+        self._put_out(talk, turn, terminal.deliveries, is_answer=True, now=now)
+        talk.is_over = talk.is_over or terminal.ends_session is not None
+
+    def _write_busy(self, new: NewTurn, talk: Talk, now: int) -> None:
+        turn, lane = self._add(new, talk, "failed", now), talk.lane
+        assert lane is not None
+        if new.address is not None and now - lane.busy_told_at >= BUSY_PAUSE_S:
+            lane.busy_told_at = now
+            self._put_out(talk, turn, new.busy_reply, is_answer=True, now=now)
+
+    def _write_queued(
+        self, new: NewTurn, talk: Talk, got: Accepted, *, claim: ClaimTerms | None, now: int
+    ) -> bool:
+        if new.kind == "message":
+            for waiting in talk.having("waiting"):
+                waiting.state, waiting.ready_at = "queued", now
+        others_wait = any(
+            other.owner is None and other.ready_at is not None and other.ready_at <= now
+            for other in self.talks.values()
+        )
+        is_idle = not talk.having("queued", "running", "waiting")
+        turn = self._add(new, talk, "queued", now)
+        may_run = claim is not None and is_idle and not new.delay_s and not others_wait
+        assert (got.claimed is not None) == may_run
+        assert got.state == ("running" if may_run else "queued")
+        if claim is not None and may_run:
+            self._start(turn, claim, now)
+            self._check_claimed(got.claimed, turn)
+        elif talk.owner is None:
+            talk.take_place(now, at_tail=False)
+        return may_run
+
+    def _joined(self, new: NewTurn, talk: Talk, now: int) -> Entry | None:
+        """The queued turn that takes the message: an album, a debounce window, a full session."""
+        queued = [turn for turn in talk.having("queued") if turn.kind == "message"]
+        if new.kind != "message":
+            return None
+        for turn in reversed(queued):
+            same_album = new.group_id is not None and new.group_id == turn.group_id
+            if not turn.attempts and (same_album or (new.delay_s and turn.ready_at > now)):
+                until = min(now + new.delay_s, turn.created_at + GATHERING * new.delay_s)
+                turn.ready_at = max(turn.ready_at, int(until))
+                return turn
+        is_full = len(talk.having("queued")) >= self.limits.queued_per_session
+        return queued[-1] if queued and is_full and new.when_full == "join" else None
+
+    def _add(self, new: NewTurn, talk: Talk, state: TurnState, now: int) -> Entry:
+        turn = Entry(
+            id=new.turn_id,
+            talk=talk,
+            seq=len(talk.turns) + 1,
+            kind=new.kind,
+            state=state,
+            created_at=now,
+            ready_at=now + int(new.delay_s),
+            source_order=new.source_order,
+            group_id=new.group_id,
+        )
+        assert turn.id not in self.turns
+        talk.turns.append(turn)
+        self.turns[turn.id] = turn
+        if new.message is not None:
+            talk.texts.append(_text(new))
+        return turn
+
+    # ------------------------------------------------------------ turns at work
+
+    def claim(
+        self, terms: ClaimTerms, got: Sequence[ClaimedTurn], *, stopped: set[str], now: int
+    ) -> None:
+        """What was claimed; `stopped` are the turns that the store now holds for cancelled."""
+        due = [t for t in self.talks.values() if t.ready_at is not None and t.ready_at <= now]
+        taken_at: list[int] = []
+        for claimed in got:
+            talk = self.talks[claimed.lease.session_id]
+            assert talk in due, "claimed before its time"
+            taken_at.append(talk.ready_at or 0)
+            due.remove(talk)
+            self._abandon(talk)
+            turn = next(iter(talk.having("running")), None) or talk.next_turn()
+            assert turn is not None
+            assert turn.state == "running" or not talk.having("waiting")
+            assert turn.ready_at <= now, "claimed before its time"
+            self._start(turn, terms, now)
+            self._check_claimed(claimed, turn)
+        for talk in due:
+            self._leave_behind(talk, stopped, has_room=len(got) < terms.limit, now=now)
+        left_at = [talk.ready_at for talk in due if talk.ready_at and talk.ready_at <= now]
+        if taken_at and left_at:
+            assert max(taken_at) <= min(left_at), "somebody waited longer"
+
+    def _leave_behind(self, talk: Talk, stopped: set[str], *, has_room: bool, now: int) -> None:
+        """A due session that was not claimed: nothing may be left to run in it, if there was room.
+
+        Whether it was looked at at all shows only where its abandoned turn was to stop.
+        """
+        abandoned = next(iter(talk.having("running")), None)
+        if abandoned is not None and abandoned.id in stopped:
+            self._abandon(talk)
+            talk.take_place(now, at_tail=True)
+        if has_room:
+            assert talk.owner is None, "an expired lease was not taken over"
+            assert talk.ready_at is None or talk.ready_at > now, "a due session was left out"
+
+    def _abandon(self, talk: Talk) -> None:
+        """The former owner is gone: what it was to stop ends here, else it runs on."""
+        talk.owner = None
+        for turn in talk.having("running"):
+            if turn.is_to_stop:
+                turn.state = "cancelled"
+
+    def _start(self, turn: Entry, terms: ClaimTerms, now: int) -> None:
+        turn.state, turn.attempts, turn.crashes = "running", turn.attempts + 1, turn.crashes + 1
+        talk = turn.talk
+        talk.owner, talk.epoch = terms.owner, talk.epoch + 1
+        talk.ready_at = now + int(terms.lease_s)
+
+    def _check_claimed(self, claimed: ClaimedTurn | None, turn: Entry) -> None:
+        assert claimed is not None
+        assert claimed.turn.id == turn.id, "out of order"
+        assert claimed.turn.seq == turn.seq
+        assert claimed.turn.attempts == turn.attempts
+        assert claimed.turn.crash_count == turn.crashes
+        assert claimed.lease.epoch == turn.talk.epoch
+
+    def holds(self, claimed: ClaimedTurn) -> bool:
+        """Whether the lease of that claim is still good."""
+        talk = self.talks[claimed.lease.session_id]
+        return (talk.owner, talk.epoch) == (claimed.lease.owner, claimed.lease.epoch)
+
+    def heartbeat(self, claims: Sequence[ClaimedTurn], news: LeaseNews, *, until: int) -> None:
+        """Leases prolonged."""
+        lost, to_stop = set(), set()
+        for claimed in claims:
+            talk = self.talks[claimed.lease.session_id]
+            if self.holds(claimed):
+                talk.ready_at = until
+                to_stop |= {turn.id for turn in talk.having("running") if turn.is_to_stop}
+            else:
+                lost.add(talk.id)
+        assert (set(news.lost), set(news.cancel_requested)) == (lost, to_stop)
+
+    def finish(
+        self, claimed: ClaimedTurn, outcome: TurnOutcome, got: Committed, *, now: int
+    ) -> None:
+        """What a turn leaves, or nothing where its lease is lost."""
+        turn = self.turns[claimed.turn.id]
+        talk = turn.talk
+        is_good = self.holds(claimed) and turn.state == "running"
+        assert got.is_committed == is_good, "fenced or not"
+        if not is_good:
+            return
+        state = outcome.state
+        if turn.is_to_stop and state in {"queued", "waiting"}:
+            state = "cancelled"
+        turn.state = state
+        turn.waiting_at, turn.ready_at = now, now
+        if outcome.retry_at is not None:
+            turn.ready_at = round(outcome.retry_at.timestamp())
+        turn.attempts -= not outcome.counts_attempt
+        turn.crashes = 0 if state in {"queued", "waiting"} else turn.crashes
+        talk.texts += [message.text for message in outcome.messages]
+        self._put_out(talk, turn, outcome.deliveries, is_answer=False, now=now)
+        talk.owner = None
+        if state == "waiting" and any(t.kind == "message" for t in talk.having("queued")):
+            turn.state = "queued"
+        talk.take_place(now, at_tail=True)
+        assert got.turn is not None
+        assert got.turn.state == turn.state
+        assert got.has_more == bool(talk.having("queued"))
+
+    def release_abandoned(self, living: Iterable[str], *, now: int) -> int:
+        """Leases of the dead end at once; how many."""
+        living = set(living)
+        freed = 0
+        for talk in self.talks.values():
+            if talk.owner is not None and talk.owner not in living and (talk.ready_at or 0) > now:
+                talk.ready_at, freed = now, freed + 1
+        return freed
+
+    def cancel(self, turn: Entry, *, now: int) -> None:
+        """Somebody wants a turn to stop."""
+        if turn.state in TERMINAL:
+            return
+        turn.is_to_stop = True
+        if turn.state != "running":
+            turn.state = "cancelled"
+            if turn.talk.owner is None:
+                turn.talk.take_place(now, at_tail=False)
+
+    def resume(self, turn: Entry, *, now: int) -> None:
+        """A waiting turn got its answer."""
+        turn.state, turn.ready_at = "queued", now
+        if turn.talk.owner is None:
+            turn.talk.take_place(now, at_tail=False)
+
+    # ------------------------------------------------------------ lanes
+
+    def _put_out(
+        self,
+        talk: Talk,
+        turn: Entry,
+        parts: Sequence[NewDelivery],
+        *,
+        is_answer: bool,
+        now: int,
+    ) -> None:
+        """Parts at the end of their lane; cancelled where nobody can be reached."""
+        lane = talk.lane
+        if lane is None:
+            return
+        is_behind = not is_answer and _first(lane.parts) is not None
+        next_at = None if is_behind else self._not_before(lane, now)
+        for new in parts:
+            part = Part(new.id, turn.id, turn.parts, lane, is_answer, next_at=next_at)
+            if not lane.is_reachable:
+                part.state, part.next_at = "cancelled", None
+            next_at = None
+            turn.parts += 1
+            lane.parts.append(part)
+            self.parts[part.id] = part
+
+    def begin_sends(self, got: Sequence[Delivery], *, owner: str, limit: int, now: int) -> None:
+        """Parts that may leave: the first of each free lane, the longest due first."""
+        due = [part for part in self.parts.values() if self._is_due(part, now)]
+        taken = [self.parts[delivery.id] for delivery in got]
+        assert set(taken) <= set(due), "sent before its time or its turn"
+        assert len(taken) == min(limit, len(due)), "a due part was left out"
+        left = [part.next_at or 0 for part in due if part not in taken]
+        if taken and left:
+            assert max(part.next_at or 0 for part in taken) <= min(left)
+        for part in taken:
+            self._begin(part, owner)
+
+    def end_send(self, result: SendResult, *, owner: str, now: int) -> Part | None:
+        """How one try ended; the part of its lane that leaves next."""
+        part = self.parts[result.delivery_id]
+        is_ours = part.state == "sending" and part.owner == owner
+        if not is_ours and part.state != "ambiguous":
+            return None
+        part.state, part.owner, part.next_at = result.state, None, None
+        part.attempts = max(part.attempts - (not result.counts), 0)
+        wanted = 0 if result.next_at is None else round(result.next_at.timestamp())
+        if result.state == "ambiguous" or (result.state == "pending" and self._is_first(part)):
+            part.next_at = max(now, wanted)
+        if result.blocked_until is not None:
+            self._block(part.lane, result, round(result.blocked_until.timestamp()))
+        if part.is_settled and part.state != "sent":
+            self._cut_off(part)
+        if result.state == "dead" and result.scope == "address":
+            self.close(part.lane, {"pending"})
+        following = self._promote(part, now)
+        if following is not None:
+            self._begin(following, owner)
+        return following
+
+    def doubt_abandoned(self, living: Iterable[str], *, now: int) -> int:
+        """Sends of the dead are in doubt; how many."""
+        living = set(living)
+        doubtful = [
+            part
+            for part in self.parts.values()
+            if part.owner is not None and part.owner not in living
+        ]
+        for part in doubtful:
+            part.state, part.owner, part.next_at = "ambiguous", None, now
+        return len(doubtful)
+
+    def replay(self, part: Part, *, is_dropped: bool, now: int) -> None:
+        """An operator's word on a part that was given up."""
+        if is_dropped:
+            part.state = "cancelled"
+            return
+        lane = part.lane
+        while lane.moved_to is not None:
+            lane = lane.moved_to
+        cut_off = [
+            later
+            for later in self.parts.values()
+            if later.turn_id == part.turn_id and later.number > part.number and later.is_cut_off
+        ]
+        for again in (part, *sorted(cut_off, key=lambda later: later.number)):
+            again.lane.parts.remove(again)
+            again.lane = lane
+            lane.parts.append(again)
+            again.state, again.next_at, again.attempts = "pending", None, 0
+            again.is_cut_off = False
+        self._wake(part if part.is_answer else _first(lane.parts), now)
+
+    def close(self, lane: Lane, states: set[DeliveryState]) -> None:
+        """Nobody is there any more: what waits is cancelled."""
+        lane.is_reachable = False
+        for part in lane.parts:
+            if part.state in states:
+                part.state, part.next_at = "cancelled", None
+
+    def move(self, old: Lane, new: Address, *, order: Sequence[str], now: int) -> None:
+        """An address became another; `order` is how the store put what is not over in line."""
+        target = self.lanes.get(new.chat)
+        del self.lanes[old.chat]
+        if target is None:
+            old.chat = new.chat
+            self.lanes[new.chat] = old
+            return
+        self.lanes[old.chat] = old
+        moving = [
+            part
+            for lane in (target, old)
+            for part in lane.parts
+            if not part.is_settled or part.state == "held"
+        ]
+        moved = [self.parts[name] for name in order if self.parts[name] in moving]
+        assert len(moved) == len(moving), "a part was lost on the way"
+        for lane in (target, old):
+            for is_waiting in (True, False):
+                before = [p for p in lane.parts if p in moving and _waits(p) == is_waiting]
+                assert before == [p for p in moved if p in before], "out of order"
+        assert [_waits(part) for part in moved] == sorted(_waits(part) for part in moving)
+        for part in moved:
+            part.lane.parts.remove(part)
+            part.lane = target
+            target.parts.append(part)
+            if part.state == "pending" and not part.is_answer:
+                part.next_at = None
+        for talk in self.talks.values():
+            talk.lane = target if talk.lane is old else talk.lane
+        target.current = target.current or old.current
+        target.moved_to, old.moved_to, old.current = None, target, None
+        self._wake(_first(target.parts), now)
+
+    def _wake(self, first: Part | None, now: int) -> None:
+        """Make the first of a lane due if it waits for nothing else."""
+        if first is None:
+            return
+        if first.is_answer:
+            self._promote(first, now)
+        elif first.state == "pending" and first.next_at is None:
+            first.next_at = self._not_before(first.lane, now)
+
+    def _promote(self, part: Part, now: int) -> Part | None:
+        first = self._first_beside(part)
+        if first is None or first.state != "pending":
+            return None
+        since = now if first.next_at is None else first.next_at
+        first.next_at = self._not_before(first.lane, since)
+        return first if first.next_at <= now else None
+
+    def _first_beside(self, part: Part) -> Part | None:
+        """The first unsettled one where that part stands: its lane, or its answer."""
+        if not part.is_answer:
+            return _first(part.lane.parts)
+        answer = [p for p in self.parts.values() if p.turn_id == part.turn_id and not p.is_settled]
+        return min(answer, key=lambda p: p.number, default=None)
+
+    def _is_first(self, part: Part) -> bool:
+        return self._first_beside(part) is part
+
+    def _is_due(self, part: Part, now: int) -> bool:
+        is_free = part.lane.blocked_until <= now and self.account_blocked_until <= now
+        is_time = part.next_at is not None and part.next_at <= now
+        return part.state == "pending" and is_time and is_free and self._is_first(part)
+
+    def _not_before(self, lane: Lane, time: int) -> int:
+        return max(time, lane.blocked_until, self.account_blocked_until)
+
+    def _begin(self, part: Part, owner: str) -> None:
+        part.state, part.owner, part.next_at = "sending", owner, None
+        part.attempts += 1
+
+    def _block(self, lane: Lane, result: SendResult, until: int) -> None:
+        if result.scope != "account":
+            lane.blocked_until = max(lane.blocked_until, until)
+            return
+        self.account_blocked_until = max(self.account_blocked_until, until)
+        for part in self.parts.values():
+            if part.state == "pending" and part.next_at is not None:
+                part.next_at = max(part.next_at, until)
+
+    def _cut_off(self, part: Part) -> None:
+        for later in self.parts.values():
+            is_behind = later.turn_id == part.turn_id and later.number > part.number
+            if is_behind and later.state == "pending":
+                later.state, later.next_at, later.is_cut_off = "dead", None, True
+
+
+def _first(parts: Sequence[Part]) -> Part | None:
+    """The first unsettled part of a lane; answers to commands stand in none."""
+    return next((part for part in parts if not part.is_settled and not part.is_answer), None)
+
+
+def _waits(part: Part) -> bool:
+    return part.state == "pending"
+
+
+def _text(new: NewTurn) -> str:
+    return "" if new.message is None else new.message.text
