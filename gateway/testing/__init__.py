@@ -77,6 +77,7 @@ from gateway.testing.telegram.webhook import WebhookAttempt, WebhookRetry
 from gateway.testing.twilio.courier import TwilioAttempt
 from gateway.testing.twilio.endpoint import TwilioServer
 from gateway.testing.twilio.faults import (
+    Garbled,
     TwilioCall,
     TwilioError,
     opted_out,
@@ -98,6 +99,7 @@ __all__ = [
     "EmptyChoices",
     "ErrorEvent",
     "Garbage",
+    "Garbled",
     "Hang",
     "HangUp",
     "HtmlError",

@@ -19,6 +19,7 @@ from gateway.testing.loopback import hang_up, pause, stall
 from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
 from gateway.testing.twilio.account import Account
 from gateway.testing.twilio.faults import (
+    Garbled,
     TwilioCall,
     TwilioError,
     TwilioFault,
@@ -66,13 +67,11 @@ class TwilioApi:
         try:
             place = find_place(request.method, request.path)
         except TwilioRefused as unknown:
+            self._on_problem(f"there is no {request.method} {request.path}")
             return _error(unknown.error)
         call = await self._read(request, place)
         try:
-            self._check(call, place)
             return await self._answer_call(request, call, place)
-        except TwilioRefused as refusal:
-            return self._refuse(call, refusal.error)
         finally:
             self._on_change()
 
@@ -128,13 +127,20 @@ class TwilioApi:
     async def _answer_call(
         self, request: web.BaseRequest, call: TwilioCall, place: Place
     ) -> web.StreamResponse:
+        try:
+            self._check(call, place)
+        except TwilioRefused as refusal:
+            return self._refuse(call, refusal.error)
         fault = self.faults.take(call)
         if fault is not None:
             return await self._fail(request, call, place, fault)
         return self._run(call, place)
 
     def _run(self, call: TwilioCall, place: Place) -> web.Response:
-        status, document = self._resources.run(call, place)
+        try:
+            status, document = self._resources.run(call, place)
+        except TwilioRefused as refusal:
+            return self._refuse(call, refusal.error)
         if call.operation == DOWNLOAD:
             call.status = 307
             path = f"/media/{place.path_fields['MessageSid']}/{place.path_fields['Sid']}"
@@ -157,6 +163,10 @@ class TwilioApi:
                 response = web.Response(
                     status=fault.status, text=fault.body, content_type="text/html"
                 )
+            case Garbled():
+                self._take_effect(call, place, accepted=True)
+                call.status = fault.status
+                response = web.Response(status=fault.status, text=fault.body)
             case Drop():
                 self._take_effect(call, place, accepted=fault.accepted)
                 response = hang_up(request)

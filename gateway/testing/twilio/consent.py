@@ -66,14 +66,14 @@ class Consent:
     def hear(self, person: str, ours: str, text: str, *, now: datetime) -> OptOutType | None:
         """A person wrote to one of our senders; gives the type when Twilio acted on the text.
 
-        On WhatsApp only Advanced Opt-Out acts. START from somebody who never stopped is an
-        ordinary word, so a plain "yes" reaches the bot as one.
+        On WhatsApp only Advanced Opt-Out acts. Without it, START from somebody who never stopped
+        is not answered.
         """
         self._last_inbound[ours, person] = now
         kind = opt_out_type(text)
         if kind is None or (is_whatsapp(person) and not self._advanced):
             return None
-        if kind == "START" and not self.has_stopped(person, ours):
+        if kind == "START" and not self._advanced and not self.has_stopped(person, ours):
             return None
         if kind == "STOP":
             self._stopped.add((ours, person))

@@ -99,7 +99,7 @@ class TwilioServer(People):
         )
         self._api = TwilioApi(
             self._account,
-            Resources(self._account, send_off=self._traffic.send_off),
+            Resources(self._account, self._traffic),
             credentials={account_sid: auth_token, **(api_keys or {})},
             spec=_load_spec(spec),
             strict=strict,

@@ -142,7 +142,15 @@ class TwilioRefused(Exception):
         self.error = error
 
 
-TwilioFault: TypeAlias = TwilioError | HtmlError | Drop | Hang | Slow
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """The call takes effect, and the answer cannot be read."""
+
+    body: str = '{"sid": "SM<html>'
+    status: int = 201
+
+
+TwilioFault: TypeAlias = TwilioError | HtmlError | Garbled | Drop | Hang | Slow
 
 
 def refused(code: int, message: str = "") -> TwilioRefused:

@@ -35,8 +35,9 @@ def list_page(
     """One page of the messages that fit the query; Refused with 20001 for an unreadable query."""
     size = min(_number(call, "PageSize", DEFAULT_PAGE) or DEFAULT_PAGE, MAX_PAGE)
     number = _number(call, "Page", 0)
+    fits = _filter(call)
     found = sorted(
-        (message for message in messages if _fits(message, call)),
+        filter(fits, messages),
         key=lambda message: (message.listed_at, message.at),
         reverse=True,
     )
@@ -57,16 +58,20 @@ def list_page(
     }
 
 
-def _fits(message: TextMessage, call: TwilioCall) -> bool:
-    moment = message.listed_at.replace(microsecond=0)
+def _filter(call: TwilioCall) -> Callable[[TextMessage], bool]:
     on, before, after = (_span(call, name) for name in ("DateSent", "DateSent<", "DateSent>"))
-    return (
-        call.get("To") in {"", message.to}
-        and call.get("From") in {"", message.sender}
-        and (on is None or on.start <= moment < on.end)
-        and (before is None or moment < before.end)
-        and (after is None or moment >= after.start)
-    )
+
+    def fits(message: TextMessage) -> bool:
+        moment = message.listed_at.replace(microsecond=0)
+        return (
+            call.get("To") in {"", message.to}
+            and call.get("From") in {"", message.sender}
+            and (on is None or on.start <= moment < on.end)
+            and (before is None or moment < before.end)
+            and (after is None or moment >= after.start)
+        )
+
+    return fits
 
 
 def _span(call: TwilioCall, name: str) -> Span | None:

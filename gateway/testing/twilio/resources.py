@@ -5,7 +5,7 @@ own OpenAPI description; `DownloadMedia`, the file itself, is not in it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Final
@@ -14,6 +14,7 @@ from gateway.testing.twilio.account import Account
 from gateway.testing.twilio.faults import TwilioCall, refused
 from gateway.testing.twilio.listing import list_page
 from gateway.testing.twilio.messages import API_VERSION, TextMessage, media_document
+from gateway.testing.twilio.traffic import Traffic
 from gateway.testing.wire import JsonObject
 
 _ACCOUNT: Final = rf"/{API_VERSION}/Accounts/(?P<AccountSid>[^/]+)"
@@ -57,11 +58,11 @@ def find_place(method: str, path: str) -> Place:
 
 
 class Resources:
-    """The operations of one account; `send_off` lets a created message travel."""
+    """The operations of one account; what becomes of its messages is the business of `traffic`."""
 
-    def __init__(self, account: Account, *, send_off: Callable[[TextMessage], None]) -> None:
+    def __init__(self, account: Account, traffic: Traffic) -> None:
         self._account = account
-        self._send_off = send_off
+        self._traffic = traffic
 
     def run(self, call: TwilioCall, place: Place) -> tuple[int, JsonObject | None]:
         """Carry out a call; gives status and document, None for no body."""
@@ -82,7 +83,7 @@ class Resources:
         message = self._account.create(call)
         call.sid = message.sid
         document = self._document(message)
-        self._send_off(message)
+        self._traffic.send_off(message)
         return document
 
     def _on_message(self, call: TwilioCall, place: Place) -> tuple[int, JsonObject | None]:
@@ -92,6 +93,8 @@ class Resources:
             return 204, None
         if place.operation == "UpdateMessage":
             self._account.update(message, call)
+            if call.get("Status") == "canceled":
+                self._traffic.tell_canceled(message)
         return 200, self._document(message)
 
     def _on_media(self, call: TwilioCall, place: Place) -> tuple[int, JsonObject | None]:

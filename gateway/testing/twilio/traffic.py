@@ -52,6 +52,10 @@ class Traffic:
         if message.status != "scheduled":
             self._spawn(self._travel(message, journey))
 
+    def tell_canceled(self, message: TextMessage) -> None:
+        """A message was canceled before it was sent."""
+        self._spawn(self._tell(message, "canceled", None))
+
     def status_delivery(
         self, message: TextMessage, status: str, *, error: int | None = None
     ) -> Delivery:
@@ -79,7 +83,6 @@ class Traffic:
         for status in journey.statuses:
             await pause(journey.step_s)
             if message.status == "canceled":
-                await self._tell(message, "canceled", None)
                 return
             error = journey.error_of(status)
             message.become(status, now=self._account.now(), error_code=error)
