@@ -79,6 +79,10 @@ def parse(body: bytes, *, channel: str, received_at: datetime) -> InboundMessage
         )
 
 
+class Unknown(DeliveryRefused):
+    """The platform does not know the message, any more."""
+
+
 class PlainApi:
     """The platform's calls, with its answers as the contract's errors."""
 
@@ -97,8 +101,7 @@ class PlainApi:
             raise DeliveryUnknown("the platform gave no answer") from error
         match answer.status:
             case 200:
-                document: dict[str, Any] = json.loads(raw)
-                return document
+                return _document(raw)
             case 429:
                 wait_s = float(answer.headers.get("Retry-After", 1))
                 raise DeliveryLater("the platform is busy", retry_after_s=wait_s)
@@ -106,6 +109,8 @@ class PlainApi:
                 raise DeliveryRefused("the platform refuses the token", scope="account")
             case 403:
                 raise DeliveryRefused("the platform refuses the chat", scope="address")
+            case 404:
+                raise Unknown("the platform does not know the message")
             case status if status >= 500:
                 raise DeliveryUnknown(f"the platform broke ({status})")
             case status:
@@ -125,7 +130,7 @@ class GrowingMessage:
         self._opened = open_ref
 
     async def working(self, label: str | None) -> None:
-        """Nothing: an open message says it."""
+        """Nothing: this platform has no signals."""
 
     async def open(self, delivery_id: str) -> str:
         """Make the message, still empty, under the id of the delivery that will finish it."""
@@ -195,16 +200,18 @@ class PlainChannel(Channel):
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None
     ) -> Receipt:
-        """Send one part, or finish the message that was opened for it; without a text remove it."""
+        """Send one part once; finish the message that was opened for it, or take that back."""
         api = self._connected_api()
+        body = _message(address, part.get("text", ""), delivery_id=delivery_id, is_final=True)
         if open_ref is None:
-            body = _message(address, part["text"], delivery_id=delivery_id, is_final=True)
-            return Receipt(str((await api.call("POST", "/messages", body))["id"]))
-        if "text" not in part:
-            await api.call("DELETE", f"/messages/{open_ref}")
-        else:
-            body = {"text": part["text"], "is_final": True}
-            await api.call("PUT", f"/messages/{open_ref}", body)
+            return await _post(api, body)
+        try:
+            if part:
+                await api.call("PUT", f"/messages/{open_ref}", body)
+            else:
+                await api.call("DELETE", f"/messages/{open_ref}")
+        except Unknown:
+            return await _post(api, body) if part else Receipt(open_ref)
         return Receipt(open_ref)
 
     async def find_sent(self, query: SentQuery) -> Receipt | None:
@@ -250,6 +257,20 @@ class PlainChannel(Channel):
         except GatewayError:
             return web.Response(status=503)
         return web.Response()
+
+
+def _document(raw: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(raw)
+    except ValueError as error:
+        raise DeliveryUnknown("the platform's answer means nothing") from error
+    if not isinstance(document, dict):
+        raise DeliveryUnknown("the platform's answer means nothing")
+    return document
+
+
+async def _post(api: PlainApi, body: Json) -> Receipt:
+    return Receipt(str((await api.call("POST", "/messages", body))["id"]))
 
 
 def _message(address: Address, text: str, *, delivery_id: str, is_final: bool) -> Json:
