@@ -32,6 +32,16 @@ A fake Twilio, SMS and WhatsApp:
         assert reply.text == "Good morning."
         assert twilio.problems == twilio.unaccepted == []
 
+A fake Slack, over HTTP or Socket Mode:
+
+    async with SlackServer() as slack:
+        slack.fail("chat.postMessage", rate_limited(1))  # the first post is refused with 429
+        slack.mention("C1", "U7", "Hi")                  # told twice, as Slack does
+        ...                                              # let the app use slack.api_url
+        [reply] = await slack.wait_for_sent(1)
+        assert reply.text == "Good morning."
+        assert slack.problems == slack.early == []
+
 Longer examples are in docs/testing-kit.md.
 """
 
@@ -54,6 +64,13 @@ from gateway.testing.openai.replies import (
     unknown_model,
     wrong_key,
 )
+from gateway.testing.slack.deliveries import EventAttempt, EventRetry
+from gateway.testing.slack.endpoint import SlackServer
+from gateway.testing.slack.faults import SlackCall, SlackError, rate_limited
+from gateway.testing.slack.messages import SlackMessage
+from gateway.testing.slack.pace import SlackRates
+from gateway.testing.slack.posting import Ephemeral
+from gateway.testing.slack.webhook import Forgery
 from gateway.testing.telegram.chats import Draft, SentMessage
 from gateway.testing.telegram.endpoint import TelegramServer
 from gateway.testing.telegram.faults import (
@@ -97,7 +114,11 @@ __all__ = [
     "Drip",
     "Drop",
     "EmptyChoices",
+    "Ephemeral",
     "ErrorEvent",
+    "EventAttempt",
+    "EventRetry",
+    "Forgery",
     "Garbage",
     "Garbled",
     "Hang",
@@ -116,6 +137,11 @@ __all__ = [
     "SentMessage",
     "SharedKey",
     "Silence",
+    "SlackCall",
+    "SlackError",
+    "SlackMessage",
+    "SlackRates",
+    "SlackServer",
     "Slow",
     "TelegramServer",
     "TextMessage",
@@ -139,6 +165,7 @@ __all__ = [
     "not_sent",
     "opted_out",
     "other_poller",
+    "rate_limited",
     "too_many_concurrent",
     "too_many_requests",
     "unauthorized",

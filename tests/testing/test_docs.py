@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 import gateway.testing
+from tests.testing.slack.app import slack_bot
 from tests.testing.twilio.bot import sms_bot
 
 PAGE = Path(__file__).parents[2] / "docs/testing-kit.md"
@@ -50,7 +51,8 @@ async def call(session: aiohttp.ClientSession, method: str, **params):
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 async def test_the_example_works(number):
-    names = {**vars(gateway.testing), "ask": ask, "run_echo_bot": run_echo_bot, "sms_bot": sms_bot}
+    bots = {"run_echo_bot": run_echo_bot, "sms_bot": sms_bot, "slack_bot": slack_bot}
+    names = {**vars(gateway.testing), **bots, "ask": ask}
     body = textwrap.indent(EXAMPLES[number], "    ")
     exec(compile(f"async def example():\n{body}", f"<example {number}>", "exec"), names)
 
@@ -63,6 +65,7 @@ def test_every_name_of_the_kit_is_on_the_page():
         *("Answer", "BotCall", "Draft", "ModelCall", "Script", "SentMessage", "WebhookAttempt"),
         *("Person", "Usage", "Window"),
         *("TextMessage", "TwilioAttempt", "TwilioCall"),
+        *("Ephemeral", "EventAttempt", "SlackCall", "SlackMessage"),
     }
 
     assert [

@@ -1,0 +1,142 @@
+"""How a call to the fake Slack can go wrong, and which calls do.
+
+`SlackError` is a refusal in Slack's own shape; the faults that no platform has for itself (a cut
+connection, silence, an error page) are those of the fake Telegram. `FaultPlan` hands them out by
+method, count and predicate.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
+from gateway.testing.wire import JsonObject
+
+
+@dataclass(slots=True)
+class SlackCall:
+    """One request of the app to Slack, as it arrived.
+
+    `method` is a Web API method, or "upload", "download", "response_url" for the addresses Slack
+    hands out. `at` is on the monotonic clock. `problems` are broken rules. `status` and `error`
+    are what was answered: None and "" while there is no answer, and for ever when the connection
+    was cut.
+    """
+
+    number: int
+    method: str
+    params: JsonObject
+    at: float
+    token: str = ""
+    team: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    problems: list[str] = field(default_factory=list)
+    status: int | None = None
+    error: str = ""
+
+    @property
+    def channel(self) -> str:
+        """The channel the call is about, "" when it names none."""
+        return str(self.params.get("channel") or self.params.get("channel_id") or "")
+
+    @property
+    def text(self) -> str:
+        """The text it carries, in whichever form."""
+        return str(self.params.get("markdown_text") or self.params.get("text") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class SlackError:
+    """A refusal: HTTP 200 (429 with `retry_after_s`) and `ok: false` with the platform's word.
+
+    `needed` is the scope of a missing_scope, `messages` are the platform's hints for developers.
+    """
+
+    error: str
+    status: int = 200
+    retry_after_s: int | None = None
+    needed: str = ""
+    messages: tuple[str, ...] = ()
+
+    @property
+    def document(self) -> JsonObject:
+        """The JSON document."""
+        return {
+            "ok": False,
+            "error": self.error,
+            **({"needed": self.needed, "provided": "identify"} if self.needed else {}),
+            **({"response_metadata": {"messages": list(self.messages)}} if self.messages else {}),
+        }
+
+
+class Refused(Exception):
+    """Raised inside the fake to answer a call with `error`."""
+
+    def __init__(self, error: SlackError) -> None:
+        super().__init__(error.error)
+        self.error = error
+
+
+def refused(error: str, *messages: str) -> Refused:
+    """A refusal with this word."""
+    return Refused(SlackError(error, messages=messages))
+
+
+def rate_limited(retry_after_s: int = 1) -> SlackError:
+    """429: too many calls of this method, or posts to this channel."""
+    return SlackError("ratelimited", status=429, retry_after_s=retry_after_s)
+
+
+Fault: TypeAlias = SlackError | HtmlError | Drop | Hang | Slow
+
+
+@dataclass(slots=True)
+class FaultRule:
+    """One entry of the plan: its faults in turn; `left` counts down, None never does."""
+
+    method: str
+    faults: tuple[Fault, ...]
+    left: int | None
+    when: Callable[[SlackCall], bool]
+    used: int = 0
+
+    def stop(self) -> None:
+        """No further call is hit by this rule."""
+        self.left = 0
+
+
+class FaultPlan:
+    """Which calls fail; the first rule that fits a call takes it."""
+
+    def __init__(self) -> None:
+        self._rules: list[FaultRule] = []
+
+    def add(
+        self,
+        method: str,
+        faults: tuple[Fault, ...],
+        *,
+        times: int | None = 1,
+        when: Callable[[SlackCall], bool] | None = None,
+    ) -> FaultRule:
+        """Let the next calls of that method ("*": any) fail, the faults in turn, `times` over."""
+        left = None if times is None else times * len(faults)
+        rule = FaultRule(method, faults, left, when or (lambda _: True))
+        self._rules.append(rule)
+        return rule
+
+    def take(self, call: SlackCall) -> Fault | None:
+        """The fault for this call, counted as used; None when it may succeed."""
+        for rule in self._rules:
+            if rule.left != 0 and rule.method in {"*", call.method} and rule.when(call):
+                fault = rule.faults[rule.used % len(rule.faults)]
+                rule.used += 1
+                if rule.left is not None:
+                    rule.left -= 1
+                return fault
+        return None
+
+    def clear(self) -> None:
+        """Forget every rule."""
+        self._rules.clear()

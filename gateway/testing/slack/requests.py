@@ -1,0 +1,86 @@
+"""Reads Web API requests: method, token, and arguments in each of the ways clients send them.
+
+Slack takes query, URL-encoded form, multipart and JSON; in a form, arrays and objects are JSON in a
+string. The token stands in the Authorization header or in the form, never in the query. Nothing
+is judged here but what cannot be read at all.
+"""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from gateway.testing.slack.faults import refused
+from gateway.testing.wire import JsonObject, JsonValue
+
+STRUCTURED: Final = frozenset(
+    {"attachments", "blocks", "chunks", "files", "loading_messages", "metadata", "prompts", "view"}
+)
+"""Arguments that are arrays or objects: JSON in a string is read too."""
+
+FLAGS: Final = frozenset(
+    {
+        *("include_all_metadata", "inclusive", "return_im", "include_locale", "mrkdwn"),
+        *("include_num_members", "reply_broadcast", "unfurl_links", "unfurl_media", "link_names"),
+        *("as_user", "prevent_creation"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a call carries; `is_query_token` when its token came in the address."""
+
+    params: JsonObject
+    token: str
+    body: bytes
+    is_query_token: bool = False
+
+
+async def read_arguments(request: web.BaseRequest) -> Arguments:
+    """The arguments and the token of a call; refused when the body cannot be read."""
+    body = await request.read()
+    params: JsonObject = dict(request.query)
+    is_query_token = "token" in params
+    params.pop("token", None)
+    params |= await _body_of(request, body)
+    form_token = str(params.pop("token", ""))
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    token = bearer.strip() if scheme.lower() == "bearer" else form_token
+    values = {name: _value(name, value) for name, value in params.items()}
+    return Arguments(values, token, body, is_query_token)
+
+
+async def _body_of(request: web.BaseRequest, body: bytes) -> JsonObject:
+    if not body:
+        return {}
+    if request.content_type == "application/json":
+        return _json_object(body)
+    if request.content_type == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(body.decode(), keep_blank_values=True))
+    if request.content_type == "multipart/form-data":
+        posted = await request.post()
+        return {name: value for name, value in posted.items() if isinstance(value, str)}
+    raise refused("invalid_post_type")
+
+
+def _json_object(body: bytes) -> JsonObject:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        raise refused("invalid_json") from None
+    if not isinstance(found, dict):
+        raise refused("json_not_object")
+    return found
+
+
+def _value(name: str, value: JsonValue) -> JsonValue:
+    if isinstance(value, str) and name in STRUCTURED:
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    if isinstance(value, str) and name in FLAGS:
+        return value.lower() in {"1", "true"}
+    return value
