@@ -108,9 +108,10 @@ class FailoverModel:
     ) -> AsyncGenerator[ModelEvent, None]:
         call.error = None
         breaker = endpoint.breaker
-        is_judged = False
+        is_judged = True  # as long as it only waits for a slot
         try:
             async with endpoint.slots.one(), aclosing(endpoint.model.stream(request)) as events:
+                is_judged = False
                 breaker.begin()
                 if call.has_given_text:
                     call.has_given_text = False

@@ -260,6 +260,23 @@ class TestBreaker:
 
         assert text_of(await failover.ask()) == "Yes."
 
+    async def test_a_call_that_gives_up_waiting_for_a_slot_ends_no_try(self):
+        hold = Hold("Yes")
+        failover = Failover([hold, "No."], failures=1, slots=1)
+        endpoint = failover.endpoints[0]
+        async with endpoint.slots.one():
+            trying, waiting = (asyncio.create_task(failover.ask()) for _ in range(2))
+            await asyncio.sleep(0)
+            endpoint.breaker.failed()
+        await asyncio.wait_for(hold.reached.wait(), 5)
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=5)
+        failover.clock.now += 30
+
+        assert (await failover.fail()).code == "model_unavailable"
+        hold.release.set()
+        await trying
+
     async def test_being_busy_is_not_being_down(self):
         failover = Failover([BUSY] * 5, failures=2)
 
