@@ -145,13 +145,15 @@ async def _body(request: web.Request) -> bytes | web.Response:
     """The body, or the answer to one that cannot be taken."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return web.Response(status=413)
+    body = bytearray()
     try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return web.Response(status=413)
+        async for piece in request.content.iter_any():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                return web.Response(status=413)
     except web.RequestPayloadError:
         return web.Response(status=400)
-    return body if len(body) <= MAX_BODY_BYTES else web.Response(status=413)
+    return bytes(body)
 
 
 async def _take(door: Door, body: bytes) -> None:
