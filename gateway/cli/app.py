@@ -42,6 +42,8 @@ ENTRIES = {
     "status": Entry("status", "Show what is running, its channels and its queues."),
     "verify": Entry("verify", "Check the invariants of the store."),
     "prove": Entry("prove", "Inject every fault into a throw-away gateway, and judge it."),
+    "backup": Entry("backup", "Copy the store to a file, also while the daemon runs."),
+    "restore": Entry("restore", "Put a backup in the place of the store."),
     "migrate": Entry("migrate", "Bring the database up to this version's schema."),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.config.values import Config
 from gateway.daemon.secret import server_secret
@@ -17,7 +18,8 @@ from gateway.service.dead_letters import DeadLetterService
 from gateway.service.keys import KeyService
 from gateway.service.operations import OperationsService
 from gateway.service.signing import Signer
-from gateway.store.open import migrate_store, open_store
+from gateway.store.copies import Backup, Restored, Tell
+from gateway.store.open import backup_store, migrate_store, open_store, restore_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +52,21 @@ def migrate(config: Config) -> list[int]:
     Raises HeldElsewhere while a daemon runs, StoreError and ConfigError.
     """
     return migrate_store(config.settings.store.url)
+
+
+def backup(config: Config, to: Path, *, overwrite: bool, with_findings: bool, tell: Tell) -> Backup:
+    """Copy the store to a new file, also beside a running daemon.
+
+    Raises GatewayError when the file cannot be written or the copy is not sound, StoreError.
+    """
+    return backup_store(
+        config.settings.store.url, to, overwrite=overwrite, with_findings=with_findings, tell=tell
+    )
+
+
+def restore(config: Config, source: Path, *, resume: bool, tell: Tell) -> Restored:
+    """Put a backup in the place of the store, alone.
+
+    Raises HeldElsewhere while a daemon runs, GatewayError when the backup cannot be used.
+    """
+    return restore_store(config.settings.store.url, source, resume=resume, tell=tell)

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from gateway.errors import ConfigError
+from gateway.store.copies import Backup, Restored, Tell, say_nothing
 from gateway.store.protocol import Store
 
 
@@ -35,16 +36,54 @@ def open_store(
     return open_sqlite(sqlite_path(url, base=base), lock=lock, owner=owner)
 
 
+def backup_store(
+    url: str,
+    to: Path,
+    *,
+    base: Path | None = None,
+    overwrite: bool = False,
+    with_findings: bool = False,
+    tell: Tell = say_nothing,
+) -> Backup:
+    """Copy the store behind an address to a new file, also while others use it.
+
+    Raises GatewayError (the file exists, cannot be written, or the copy breaks invariants and
+    `with_findings` is not set), StoreError and ConfigError; then nothing is left behind.
+    """
+    path = _required_path(url, base=base)
+    from gateway.store.sqlite.backup import backup_sqlite
+
+    return backup_sqlite(path, to, overwrite=overwrite, with_findings=with_findings, tell=tell)
+
+
+def restore_store(
+    url: str,
+    source: Path,
+    *,
+    base: Path | None = None,
+    resume: bool = False,
+    tell: Tell = say_nothing,
+) -> Restored:
+    """Put a backup in the place of the store behind an address, whose files are kept beside it.
+
+    Raises HeldElsewhere while a process serves from it, GatewayError when the backup cannot be
+    used, StoreError and ConfigError; then the store is as it was.
+    """
+    path = _required_path(url, base=base)
+    from gateway.store.sqlite.restore import restore_sqlite
+
+    return restore_sqlite(path, source, resume=resume, tell=tell)
+
+
 def migrate_store(url: str, *, base: Path | None = None) -> list[int]:
     """Bring the store behind an address up to this program's schema; the steps taken, if any.
 
     Raises HeldElsewhere while a process serves from it, else as `open_store`.
     """
-    if not url.startswith("sqlite:"):
-        raise ConfigError("store.url must begin with sqlite: and a path")
+    path = _required_path(url, base=base)
     from gateway.store.sqlite.store import migrate_sqlite
 
-    return migrate_sqlite(sqlite_path(url, base=base))
+    return migrate_sqlite(path)
 
 
 def sqlite_path(url: str, *, base: Path | None = None) -> Path:
@@ -59,3 +98,9 @@ def sqlite_path(url: str, *, base: Path | None = None) -> Path:
     if path.startswith("//"):
         path = path.removeprefix("//")
     return (base or Path.cwd()) / Path(path).expanduser()
+
+
+def _required_path(url: str, *, base: Path | None) -> Path:
+    if not url.startswith("sqlite:"):
+        raise ConfigError("store.url must begin with sqlite: and a path")
+    return sqlite_path(url, base=base)

@@ -20,7 +20,7 @@ from gateway.store.migrate import Migration, load_migrations, pending_migrations
 from gateway.store.open import migrate_store, open_store
 from gateway.store.protocol import Store
 from gateway.store.protocol.coordination import StoredAnswer
-from gateway.store.sqlite.store import _explained
+from gateway.store.sqlite.store import explained
 from tests.store.builders import (
     accept_one,
     api_turn,
@@ -240,7 +240,7 @@ class TestFullDisk:
     def test_a_start_without_room_is_worth_another_try(self, tmp_path: Path) -> None:
         error = OSError(errno.ENOSPC, "No space left on device")
 
-        with pytest.raises(StoreError) as raised, _explained(tmp_path / "gateway.db"):
+        with pytest.raises(StoreError) as raised, explained(tmp_path / "gateway.db"):
             raise error
 
         assert (raised.value.code, raised.value.transient) == ("store_full", True)

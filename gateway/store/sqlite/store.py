@@ -26,6 +26,7 @@ from gateway.store.sqlite.outbox import SqliteOutbox
 from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.readers import Readers
 from gateway.store.sqlite.recent import Recent
+from gateway.store.sqlite.restored import SqliteRestored
 from gateway.store.sqlite.schema import check, is_empty, migrate, missing_migrations
 from gateway.store.sqlite.turns import SqliteTurns
 from gateway.store.sqlite.writer import Writer
@@ -42,6 +43,7 @@ class SqliteStore(
     SqlitePeople,
     SqliteAccounts,
     SqliteCoordination,
+    SqliteRestored,
 ):
     """Everything that is remembered, in one SQLite file."""
 
@@ -56,7 +58,7 @@ async def open_sqlite(
     StoreError (`store_read_only`, `store_corrupt`, `store_newer`) that no waiting mends.
     """
     async with AsyncExitStack() as stack:
-        with _explained(path):
+        with explained(path):
             _prepare(path, stack, lock=lock, owner=owner)
             writer = Writer(path)
             checkpoints = Checkpoints(path, ask_writer=lambda: writer.post(finish))
@@ -99,7 +101,7 @@ def migrate_sqlite(path: Path) -> list[int]:
     """
     old_umask = os.umask(_UMASK)
     try:
-        with _explained(path):
+        with explained(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (
                 hold_directory(path.parent, owner="migrating"),
@@ -112,7 +114,7 @@ def migrate_sqlite(path: Path) -> list[int]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Errors of opening as what no waiting mends, but for a full disk."""
     try:
         yield

@@ -1,0 +1,410 @@
+"""Backups and restores: complete, checked, never half; a restored store sends nothing twice."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import GatewayError, HeldElsewhere, StoreError
+from gateway.store.copies import Backup, Restored
+from gateway.store.protocol.dead_letters import DeadLetterFilter
+from gateway.store.sqlite.backup import backup_sqlite
+from gateway.store.sqlite.restore import restore_sqlite
+from tests.store.builders import (
+    PROJECT,
+    accept_one,
+    api_turn,
+    begin_sends,
+    chat_turn,
+    claimed_turn,
+    delivery_of,
+    end_send,
+    state_of,
+    talk,
+    terms,
+    texts,
+)
+from tests.store.worlds import SqliteWorld
+
+AHEAD_S = 2 * 366 * 86_400
+"""The clock of these stores is ahead of the machine's, by which a restore goes."""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> SqliteWorld:
+    """A SQLite store that is not opened yet."""
+    world = SqliteWorld(tmp_path)
+    world.clock.advance(AHEAD_S)
+    return world
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where a backup goes, in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder / "copy.db"
+
+
+async def backup(file: SqliteWorld, to: Path, *, overwrite: bool = False) -> Backup:
+    """A backup, made by somebody else while the store is used here."""
+    return await asyncio.to_thread(backup_sqlite, file.path, to, overwrite=overwrite)
+
+
+async def restore(file: SqliteWorld, source: Path, *, resume: bool = False) -> Restored:
+    """A restore, made by somebody else."""
+    return await asyncio.to_thread(restore_sqlite, file.path, source, resume=resume)
+
+
+class TestBackup:
+    async def test_it_has_everything_committed_and_stands_alone(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open(lock=True) as store:
+            await talk(store, "one")
+            made = await backup(file, target)
+
+        assert made.findings == 0
+        assert made.size_bytes == target.stat().st_size
+        assert names(target.parent) == ["copy.db"]
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        with closing(sqlite3.connect(f"file:{target}?mode=ro&immutable=1", uri=True)) as copy:
+            assert copy.execute("SELECT text FROM message ORDER BY seq").fetchall() == [
+                ("one",),
+                ("re: one",),
+            ]
+
+    async def test_writers_go_on_while_it_is_made(self, file: SqliteWorld, target: Path) -> None:
+        """All steps see one moment, and a steady writer does not make it begin anew for ever."""
+        async with file.open(lock=True) as store:
+            for number in range(40):
+                await store.keep_note("tg", str(number), {"text": "x" * 100_000})
+            copying = asyncio.create_task(backup(file, target))
+            written = 0
+            while not copying.done():
+                await talk(store, f"m{written}")
+                written += 1
+            made = await copying
+
+        assert written > 0
+        assert made.findings == 0
+
+    async def test_a_file_that_exists_is_not_overwritten(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        target.write_text("precious")
+        async with file.open() as store:
+            await talk(store)
+            with pytest.raises(GatewayError, match="--force") as refused:
+                await backup(file, target)
+            before = target.read_text()
+            await backup(file, target, overwrite=True)
+
+        assert refused.value.code == "backup_exists"
+        assert before == "precious"
+        assert target.read_bytes().startswith(b"SQLite format 3")
+
+    async def test_the_store_itself_is_never_overwritten(self, file: SqliteWorld) -> None:
+        async with file.open():
+            with pytest.raises(GatewayError, match="the store itself"):
+                await backup(file, file.path, overwrite=True)
+
+    async def test_where_nothing_can_be_written_it_says_so(self, file: SqliteWorld) -> None:
+        async with file.open():
+            with pytest.raises(GatewayError, match="/proc cannot be written"):
+                await backup(file, Path("/proc/copy.db"))
+
+    async def test_without_a_store_none_is_made(self, file: SqliteWorld, target: Path) -> None:
+        with pytest.raises(StoreError, match="no store"):
+            await backup(file, target)
+
+        assert not file.path.exists()
+
+    async def test_a_damaged_store_is_not_backed_up(self, file: SqliteWorld, target: Path) -> None:
+        async with file.open() as store:
+            for number in range(50):
+                await talk(store, f"m{number}")
+        overwrite_pages(file.path)
+
+        with pytest.raises(StoreError, match="bot-gateway restore") as refused:
+            await backup(file, target)
+
+        assert (refused.value.code, refused.value.transient) == ("store_corrupt", False)
+        assert names(target.parent) == []
+
+    async def test_a_store_with_findings_is_kept_only_when_asked_for(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            await talk(store)
+        file.execute("UPDATE session SET pending = 7")
+
+        with pytest.raises(GatewayError, match="bot-gateway verify"):
+            await backup(file, target)
+        left = names(target.parent)
+        kept = await asyncio.to_thread(backup_sqlite, file.path, target, with_findings=True)
+
+        assert left == []
+        assert kept.findings == 1
+
+    async def test_what_a_killed_backup_left_is_overwritten(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        target.with_name("copy.db.partial").write_bytes(b"half a copy" * 10_000)
+        async with file.open() as store:
+            await talk(store)
+
+            await backup(file, target)
+
+        assert names(target.parent) == ["copy.db"]
+
+    async def test_two_at_once_do_not_mix(self, file: SqliteWorld, target: Path) -> None:
+        async with file.open() as store:
+            await talk(store)
+            refused = pytest.raises(GatewayError, match="Another process writes")
+            with _held(target.with_name("copy.db.partial")), refused:
+                await backup(file, target)
+
+    async def test_an_interrupted_one_leaves_nothing(self, file: SqliteWorld, target: Path) -> None:
+        async with file.open() as store:
+            await talk(store)
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            backup_sqlite(file.path, target, tell=interrupt)
+
+        assert names(target.parent) == []
+
+
+class TestRestore:
+    async def test_it_brings_back_what_was_and_keeps_what_is(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            first = await talk(store, "before")
+            await backup(file, target)
+            await talk(store, "after")
+
+        restored = await restore(file, target)
+
+        async with file.open(lock=True) as store:
+            assert await texts(store, first.session.id) == ["before", "re: before"]
+        with closing(sqlite3.connect(restored.kept[0])) as former:
+            assert former.execute("SELECT count(*) FROM message").fetchone() == (4,)
+        assert (restored.held, restored.cancelled) == (0, 0)
+
+    async def test_the_log_of_the_former_store_goes_with_it(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        """Beside the new file it would be its ruin."""
+        async with file.open() as store:
+            await talk(store, "before")
+            await backup(file, target)
+            await talk(store, "after")
+            log = file.path.with_name("gateway.db-wal")
+            kept_log = log.read_bytes()
+        log.write_bytes(kept_log)
+
+        restored = await restore(file, target)
+
+        assert [path.name[-4:] for path in restored.kept][1:] == ["-wal"]
+        async with file.open(lock=True) as store:
+            assert await store.verify() == []
+
+    async def test_a_store_that_is_gone_can_be_restored(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            claimed = await talk(store, "before")
+            await backup(file, target)
+        file.path.unlink()
+
+        restored = await restore(file, target)
+
+        assert restored.kept == ()
+        async with file.open(lock=True) as store:
+            assert len(await texts(store, claimed.session.id)) == 2
+
+    async def test_replies_that_were_on_their_way_are_held(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            await talk(store, "one", parts=2)
+            (first,) = await begin_sends(store)
+            await backup(file, target)
+            await end_send(store, first)
+
+        restored = await restore(file, target)
+
+        async with file.open(lock=True) as store:
+            assert await begin_sends(store) == []
+            held = await store.dead_deliveries(DeadLetterFilter())
+            assert restored.held == len(held) == 2
+            assert {dead.delivery.error for dead in held} == {
+                "restored: it may have been sent after the backup was made"
+            }
+
+    async def test_turns_that_were_not_over_are_cancelled(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            running = await claimed_turn(store, api_turn("running"))
+            queued = await accept_one(store, chat_turn("queued"))
+            await backup(file, target)
+
+        restored = await restore(file, target)
+
+        async with file.open(lock=True) as store:
+            assert await store.claim(terms("new")) == []
+            assert restored.cancelled == 2
+            assert await state_of(store, queued.turn_id) == "cancelled"
+            assert await state_of(store, running.turn.id) == "cancelled"
+            assert await store.verify() == []
+
+    async def test_with_resume_everything_goes_on_as_after_a_crash(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            await talk(store, "one", parts=1)
+            (sending,) = await begin_sends(store)
+            await accept_one(store, api_turn("queued"))
+            await backup(file, target)
+
+        restored = await restore(file, target, resume=True)
+
+        assert (restored.held, restored.cancelled) == (0, 0)
+        async with file.open(lock=True) as store:
+            assert len(await store.claim(terms("new"))) == 1
+            assert await store.doubt_abandoned(living=[]) == 1
+            assert (await delivery_of(store, sending.id)).state == "ambiguous"
+
+    async def test_a_store_that_is_served_from_is_left_alone(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open(lock=True) as store:
+            await backup(file, target)
+            with pytest.raises(HeldElsewhere):
+                await restore(file, target)
+            await store.ping()
+
+    @pytest.mark.parametrize("damage", ["cut", "overwritten", "nonsense", "empty", "foreign"])
+    async def test_a_backup_that_is_not_sound_changes_nothing(
+        self, file: SqliteWorld, target: Path, damage: str
+    ) -> None:
+        async with file.open() as store:
+            for number in range(30):
+                await talk(store, f"m{number}")
+            await backup(file, target)
+        _spoil(target, damage)
+        before = file.dump()
+
+        with pytest.raises(GatewayError, match="cannot be used") as refused:
+            await restore(file, target)
+
+        assert not isinstance(refused.value, StoreError)
+        assert file.dump() == before
+        assert names(file.path.parent) == ["gateway.db", "gateway.lock"]
+
+    async def test_a_backup_of_a_newer_version_is_refused(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open():
+            await backup(file, target)
+        _execute(
+            target, "INSERT INTO schema_migration (number, name, checksum) VALUES (99, '', '')"
+        )
+
+        with pytest.raises(GatewayError, match="newer version"):
+            await restore(file, target)
+
+    async def test_a_missing_backup_is_told(self, file: SqliteWorld, target: Path) -> None:
+        with pytest.raises(GatewayError, match="no file"):
+            await restore(file, target)
+
+    async def test_a_copy_of_the_directory_can_be_restored_with_its_log(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open() as store:
+            claimed = await talk(store, "in the log")
+            for suffix in ("", "-wal"):
+                source = file.path.with_name(file.path.name + suffix)
+                target.with_name(target.name + suffix).write_bytes(source.read_bytes())
+
+        await restore(file, target)
+
+        async with file.open(lock=True) as store:
+            session = await store.session(PROJECT, claimed.session.id)
+        assert session is not None
+
+    async def test_the_backup_itself_is_not_touched(self, file: SqliteWorld, target: Path) -> None:
+        async with file.open() as store:
+            await talk(store)
+            await backup(file, target)
+        before = target.read_bytes()
+
+        await restore(file, target)
+
+        assert target.read_bytes() == before
+        assert names(target.parent) == ["copy.db"]
+
+    async def test_what_a_killed_restore_left_goes(self, file: SqliteWorld, target: Path) -> None:
+        async with file.open() as store:
+            await talk(store)
+            await backup(file, target)
+        left = file.path.parent / "restoring"
+        left.mkdir()
+        (left / "gateway.db").write_bytes(b"half")
+
+        await restore(file, target)
+
+        assert not left.exists()
+
+
+def names(folder: Path) -> list[str]:
+    """What stands in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def overwrite_pages(path: Path) -> None:
+    """Write nonsense over every third page."""
+    size = path.stat().st_size
+    with path.open("r+b") as handle:
+        for page in range(4, size // 4096, 3):
+            handle.seek(page * 4096)
+            handle.write(os.urandom(4096))
+
+
+def _spoil(path: Path, damage: str) -> None:
+    match damage:
+        case "cut":
+            os.truncate(path, path.stat().st_size // 2)
+        case "overwritten":
+            overwrite_pages(path)
+        case "nonsense":
+            path.write_bytes(b"not a database" * 1000)
+        case "empty":
+            path.write_bytes(b"")
+        case "foreign":
+            path.unlink()
+            _execute(path, "CREATE TABLE recipe (name TEXT)")
+
+
+def _execute(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql)
+
+
+@contextmanager
+def _held(draft: Path) -> Iterator[None]:
+    """Another backup that writes this draft."""
+    with draft.open("wb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
