@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import errno
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from gateway.api.app import ApiSettings, Runner, build_app
+from gateway.api.http.server import ConnectionLimits
 from gateway.api.talk.routes import talk_routes
 from gateway.config.values import Config
 from gateway.daemon.parts import Parts
 from gateway.errors import ConfigError
 
+MOST_FILES = 65_536
+"""Descriptors we ask for; the service file asks for as many."""
+
+OWN_FILES = 2_000
+"""Descriptors kept for the store and for calls to models, tools and platforms."""
+
 
 @asynccontextmanager
 async def listening(config: Config, parts: Parts) -> AsyncIterator[web.BaseSite]:
     """Serve HTTP inside; raises ConfigError when the address cannot be used."""
-    runner = Runner(_app(config, parts), shutdown_timeout_s=1)
+    limits = ConnectionLimits(connections=connections_for(_open_files()))
+    runner = Runner(_app(config, parts), shutdown_timeout_s=1, limits=limits)
     await runner.setup()
     host, port = config.settings.server.address
     site = web.TCPSite(runner, host, port)
@@ -30,6 +39,26 @@ async def listening(config: Config, parts: Parts) -> AsyncIterator[web.BaseSite]
         yield site
     finally:
         await runner.cleanup()
+
+
+def connections_for(files: int) -> int:
+    """How many clients there may be with so many descriptors: a call in may need a call out.
+
+    >>> connections_for(256), connections_for(65_536)
+    (128, 63536)
+    """
+    return max(1, files - min(files // 2, OWN_FILES))
+
+
+def _open_files() -> int:
+    """How many descriptors this process may hold, once it has asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = MOST_FILES if hard == unlimited else min(hard, MOST_FILES)
+    if soft != unlimited and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return MOST_FILES if soft == unlimited else soft
 
 
 def _app(config: Config, parts: Parts) -> web.Application:

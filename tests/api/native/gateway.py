@@ -20,6 +20,7 @@ from aiohttp import web
 from yarl import URL
 
 from gateway.api.app import ApiSettings, Runner, build_app
+from gateway.api.http.server import ConnectionLimits
 from gateway.api.native.description import Description
 from gateway.api.native.routes import ENDPOINTS
 from gateway.config.load import load
@@ -259,7 +260,7 @@ async def running(
     *,
     config: str = CONFIG,
     limits: Mapping[str, int] | None = None,
-    idle_s: float = 25,
+    connections: ConnectionLimits | None = None,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway at work in that folder: `[limits]` by name, `settings` fields of ApiSettings."""
@@ -283,7 +284,7 @@ async def running(
                 ),
             ),
             shutdown_timeout_s=0.1,
-            idle_s=idle_s,
+            limits=connections or ConnectionLimits(),
         )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

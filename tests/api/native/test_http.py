@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from gateway.api.app import ApiSettings, Runner, build_app
+from gateway.api.http.server import ConnectionLimits
 from tests.api.native.conftest import Start
 from tests.api.native.gateway import Gateway
 
@@ -277,7 +278,7 @@ async def test_what_is_no_http_is_refused_in_the_same_shape(
 async def test_a_connection_that_never_completes_a_request_is_closed(
     start: Start, sent: bytes
 ) -> None:
-    async with start(idle_s=0.2) as gateway:
+    async with start(connections=ConnectionLimits(idle_s=0.2)) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
         writer.write(sent)
 
