@@ -16,7 +16,7 @@ from gateway.testing.telegram import updates
 from gateway.testing.telegram.endpoint import TelegramServer
 from gateway.testing.telegram.updates import Person
 
-CHATS = 50
+CHATS = 200
 FIRST_UPDATE = 1_000_000
 ANSWER_WITHIN_S = 20.0
 

@@ -97,7 +97,7 @@ async def _listen(
     async with crowd(gateway.port, group) as listeners:
         await listeners.until(lambda seen: seen.count("begun") >= count, within_s=PATIENCE_S)
         stage.tell(f"{listeners.count('begun')} of {count} listen")
-        async with timing(chatter.post, gateway.pid, every_s=0.05) as laps:
+        async with timing(chatter.post, gateway.pid, every_s=0.1) as laps:
             await asyncio.sleep(stage.pick(4, 40))
         after_kib = rss_kib(gateway.pid)
         speak()
