@@ -1,4 +1,4 @@
-"""Headers that every answer carries, and the rules for pages of other origins (CORS)."""
+"""How much a request's headers may hold, those every answer carries, and pages of other origins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from gateway.api.http.errors import HeadersTooLarge
 from gateway.api.http.settings import ApiSettings
 from gateway.api.http.state import STATE
 from gateway.service.access import AccessService
@@ -13,6 +14,9 @@ from gateway.service.rates import Allowance
 
 SERVER = "bot-gateway"
 NATIVE = "/v1/"
+
+MAX_HEAD_BYTES = 32_768
+"""All headers of a request together; what one may hold is a limit of the server."""
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOW_HEADERS = (
@@ -63,6 +67,12 @@ class CommonHeaders:
             response.headers["Access-Control-Allow-Headers"] = _ALLOW_HEADERS
             response.headers["Access-Control-Max-Age"] = _MAX_AGE_S
         return response
+
+
+def check_head(request: web.Request) -> None:
+    """Raise HeadersTooLarge when the headers are too much together."""
+    if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEAD_BYTES:
+        raise HeadersTooLarge(f"The headers are over {MAX_HEAD_BYTES} bytes.")
 
 
 def is_preflight(request: web.Request) -> bool:

@@ -18,7 +18,7 @@ from gateway.api.http.errors import (
     from_gateway,
     from_http,
 )
-from gateway.api.http.headers import CommonHeaders, is_preflight
+from gateway.api.http.headers import CommonHeaders, check_head, is_preflight
 from gateway.api.http.state import begin
 from gateway.errors import BadRequest, GatewayError, RequestError
 
@@ -34,6 +34,7 @@ def outermost(envelopes: Envelopes, headers: CommonHeaders) -> Middleware:
         bind_contextvars(request_id=state.request_id)
         try:
             _check_target(request)
+            check_head(request)
             if is_preflight(request):
                 return await headers.preflight(request)
             return await handler(request)
