@@ -26,9 +26,8 @@ from gateway.testing.twilio.segments import segment_count
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """The addresses of the account, and its Messaging Services with their pools."""
+    """The Messaging Services of the account; their pools are all the addresses it has."""
 
-    addresses: frozenset[str]
     services: Mapping[str, Sequence[str]]
 
     def of(self, call: TwilioCall) -> str:
@@ -37,7 +36,7 @@ class Senders:
         if service and service not in self.services:
             raise refused(21701)
         if given:
-            if given in self.addresses:
+            if self.service_of(given) is not None:
                 return given
             raise refused(63007 if is_whatsapp(given) else 21606)
         for address in self.services[service]:

@@ -59,7 +59,7 @@ class Consent:
 
     def __init__(self, *, advanced: bool) -> None:
         self.replies: list[AutoReply] = []
-        self._advanced = advanced
+        self.is_advanced = advanced
         self._stopped: set[tuple[str, str]] = set()
         self._last_inbound: dict[tuple[str, str], datetime] = {}
 
@@ -71,9 +71,9 @@ class Consent:
         """
         self._last_inbound[ours, person] = now
         kind = opt_out_type(text)
-        if kind is None or (is_whatsapp(person) and not self._advanced):
+        if kind is None or (is_whatsapp(person) and not self.is_advanced):
             return None
-        if kind == "START" and not self._advanced and not self.has_stopped(person, ours):
+        if kind == "START" and not self.is_advanced and not self.has_stopped(person, ours):
             return None
         if kind == "STOP":
             self._stopped.add((ours, person))

@@ -8,7 +8,7 @@ same idempotency token. What was posted is kept as `TwilioAttempt`s.
 
 import time
 import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
 from urllib.parse import parse_qsl, urldefrag, urlencode
@@ -107,14 +107,13 @@ class Courier:
         *,
         auth_token: str,
         shared_key: SharedKey | None,
-        routes: MutableMapping[str, str],
         scale: float,
         on_attempt: Callable[[TwilioAttempt], None],
         on_problem: Callable[[str], None],
     ) -> None:
         self.auth_token = auth_token
         self.shared_key = shared_key
-        self.routes = routes
+        self.routes: dict[str, str] = {}
         self._scale = scale
         self._on_attempt = on_attempt
         self._on_problem = on_problem

@@ -42,9 +42,9 @@ class TwilioServer(People):
     pools are `services`. `api_keys` are secrets by SID that may be used instead of the auth token.
     `spec` (else the file named by BOT_GATEWAY_TWILIO_SPEC) is Twilio's OpenAPI description and
     judges every call and answer; `strict`: a call that does not fit it gets 400, else it is only
-    recorded. `shared_key` signs webhooks instead of the auth token, `routes` tell where public
-    addresses really are, `scale` 0.01 makes the webhooks' time limits a hundred times shorter.
-    `rate` notes what comes too fast, `advanced_opt_out` adds OptOutType to webhooks.
+    recorded. `shared_key` signs webhooks instead of the auth token, `scale` 0.01 makes their time
+    limits a hundred times shorter, `advanced_opt_out` adds OptOutType to them. `rate` notes what
+    comes too fast.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class TwilioServer(People):
         spec: Path | None = None,
         strict: bool = True,
         shared_key: SharedKey | None = None,
-        routes: Mapping[str, str] | None = None,
         scale: float = 1.0,
         rate: SegmentRate | None = None,
         advanced_opt_out: bool = False,
@@ -73,17 +72,15 @@ class TwilioServer(People):
         self._notes: list[str] = []
         self._changes = Changes()
         pools = {service_sid: (number, whatsapp), **(services or {})}
-        addresses = frozenset((number, whatsapp)).union(*pools.values())
         self._account = Account(
             account_sid,
-            Senders(addresses, pools),
+            Senders(pools),
             consent=Consent(advanced=advanced_opt_out),
             pace=SegmentPace(rate),
         )
         self._courier = Courier(
             auth_token=auth_token,
             shared_key=shared_key,
-            routes=dict(routes or {}),
             scale=scale,
             on_attempt=self._note_attempt,
             on_problem=self._notes.append,
@@ -94,7 +91,6 @@ class TwilioServer(People):
             self._traffic,
             number=number,
             whatsapp=whatsapp,
-            advanced=advanced_opt_out,
             address=lambda: self.api_url,
         )
         self._api = TwilioApi(

@@ -26,14 +26,12 @@ class People:
         *,
         number: str,
         whatsapp: str,
-        advanced: bool,
         address: Callable[[], str],
     ) -> None:
         self.number = number
         self.whatsapp = whatsapp
         self._account = account
         self._traffic = traffic
-        self._has_advanced_opt_out = advanced
         self._address = address
 
     def post_sms(
@@ -104,7 +102,7 @@ class People:
     ) -> TextMessage:
         message = self._account.receive(person, ours, body, media=media)
         kind = self._account.consent.hear(person, ours, body, now=message.created_at)
-        opt_out = {"OptOutType": kind} if kind and self._has_advanced_opt_out else {}
+        opt_out = {"OptOutType": kind} if kind and self._account.consent.is_advanced else {}
         form = inbound_form(
             message,
             account_sid=self._account.sid,

@@ -13,7 +13,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from gateway.testing import TwilioServer
-from gateway.testing.loopback import Changes
+from gateway.testing.loopback import Changes, hang_up
 from tests import specifications
 
 SHARED_SPEC = specifications.FOLDER / "twilio_api_v2010.json"
@@ -87,16 +87,20 @@ class Hook:
         self.forms: list[dict] = []
         self.requests: list[web.Request] = []
         self.url = ""
+        self.cuts = 0
         self.changes = Changes()
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
         self.forms.append(dict(form))
         self.requests.append(request)
         self.changes.tell()
         await self.gate.wait()
+        if self.cuts:
+            self.cuts -= 1
+            return hang_up(request)
         if self.answers:
             return self.answers.pop(0)
         return web.Response(text="<Response/>", content_type="text/xml")

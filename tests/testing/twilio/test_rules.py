@@ -138,6 +138,52 @@ async def test_no_token_another_token_and_another_account_are_refused():
     ]
 
 
+async def test_a_service_without_a_sender_of_that_kind_is_refused():
+    services = {"MG" + "c" * 32: ("+15550100009",)}
+    by_service = {"From": None, "MessagingServiceSid": "MG" + "c" * 32}
+
+    async with TwilioServer(services=services) as twilio, plain(twilio) as client:
+        sms, _ = await client.create(**by_service)
+        status, answer = await client.create(To=WHATSAPP_ADA, **by_service)
+
+    assert (sms, status, answer["code"]) == (201, 400, 21703)
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer abc", "Basic abc", "Basic !", ""], ids=["bearer", "half", "odd", "empty"]
+)
+async def test_what_is_no_basic_authorization_is_refused(header):
+    async with TwilioServer() as twilio, plain(twilio) as client:
+        client.session.headers["Authorization"] = header
+        status, answer = await client.ask("GET", ".json")
+
+    assert (status, answer["code"]) == (401, 20003)
+
+
+@pytest.mark.parametrize("path", ["/Messages/SM{}.json", "/Messages/SM{}/Media.json"])
+async def test_a_message_that_does_not_exist_is_not_found(path):
+    async with TwilioServer() as twilio, plain(twilio) as client:
+        status, answer = await client.ask("GET", path.format("1" * 32))
+
+    assert (status, answer["code"]) == (404, 20404)
+
+
+async def test_a_file_that_does_not_exist_is_not_found():
+    async with TwilioServer() as twilio, plain(twilio) as client:
+        message = twilio.post_sms(ADA, "no cat")
+        path = f"/Messages/{message.sid}/Media/ME{'1' * 32}.json"
+        status, answer = await client.ask("GET", path)
+
+    assert (status, answer["code"]) == (404, 20404)
+
+
+async def test_a_body_that_is_no_form_lacks_everything():
+    async with TwilioServer() as twilio, plain(twilio) as client:
+        status, answer = await client.ask("POST", "/Messages.json", json={"To": ADA})
+
+    assert (status, answer["code"]) == (400, 21604)
+
+
 async def test_an_address_that_does_not_exist_is_a_problem():
     async with TwilioServer() as twilio, plain(twilio) as client:
         unknown = await client.ask("GET", "/Mesages.json")

@@ -365,8 +365,32 @@ async def test_a_refused_call_may_lose_its_answer_too(twilio, client):
     assert twilio.sent(ADA) == []
 
 
+async def test_stop_by_whatsapp_is_an_ordinary_text_without_advanced_opt_out(twilio, client):
+    twilio.post_whatsapp(ADA, "STOP")
+    status, _ = await client.create(To=WHATSAPP_ADA, From=twilio.whatsapp)
+
+    assert (status, twilio.auto_replies) == (201, [])
+
+
+async def test_a_deleted_message_is_gone(twilio, client):
+    _, made = await client.create()
+    await twilio.wait_until_quiet()
+    path = f"/Messages/{made['sid']}.json"
+    deleted, _ = await client.ask("DELETE", path)
+    again, _ = await client.ask("GET", path)
+
+    assert (deleted, again) == (204, 404)
+
+
 async def test_what_does_not_come_is_said(twilio):
     with pytest.raises(TimeoutError, match="0 of 1 messages were sent"):
         await twilio.wait_for_sent(1, timeout_s=0.01)
     with pytest.raises(TimeoutError, match="0 of 1 calls of ListMessage came"):
         await twilio.wait_for_calls("ListMessage", timeout_s=0.01)
+    twilio.plan(Journey(("sent",), step_s=60))
+    async with plain(twilio) as client:
+        await client.create()
+    with pytest.raises(TimeoutError, match="still on their way"):
+        await twilio.wait_until_quiet(timeout_s=0.01)
+    with pytest.raises(TimeoutError, match="did not come true"):
+        await twilio.wait_until(lambda: False, timeout_s=0.01)

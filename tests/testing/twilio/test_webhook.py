@@ -102,13 +102,34 @@ async def test_a_refused_connection_is_tried_once_more():
 
 
 async def test_an_answer_that_takes_too_long_is_a_failure():
-    async with TwilioServer(scale=0.01) as twilio, hook() as door:
+    async with TwilioServer() as twilio, hook() as door:
         door.gate.clear()
-        twilio.set_webhook(f"{door.url}/sms#rt=5000&rp=ct")
+        twilio.set_webhook(f"{door.url}/sms#rt=100&rp=ct")
         twilio.post_sms(ADA, "hello")
         await twilio.wait_until_quiet()
 
     assert [(attempt.failure, attempt.status) for attempt in twilio.attempts] == [("rt", None)]
+
+
+async def test_no_try_begins_after_the_total_time():
+    async with TwilioServer(scale=0.01) as twilio, hook() as door:
+        door.gate.clear()
+        twilio.set_webhook(f"{door.url}/sms#rc=5&rp=all&tt=10000")
+        twilio.post_sms(ADA, "hello")
+        await twilio.wait_until_quiet()
+
+    assert [attempt.failure for attempt in twilio.attempts] == ["rt"]
+
+
+async def test_a_connection_that_is_cut_is_a_missing_answer():
+    async with TwilioServer() as twilio, hook() as door:
+        door.cuts = 1
+        twilio.set_webhook(f"{door.url}/sms#rc=1&rp=rt")
+        twilio.post_sms(ADA, "hello")
+        await twilio.wait_until_quiet()
+
+    assert [attempt.failure for attempt in twilio.attempts] == ["rt", None]
+    assert twilio.unaccepted == []
 
 
 async def test_the_fallback_url_is_called_with_the_reason():
