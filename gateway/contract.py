@@ -203,7 +203,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentQuery:
-    """A doubtful delivery: what was sent where, and since when it may stand there."""
+    """A doubtful delivery: what was sent where, and since when it may stand there.
+
+    An empty part asks for the message that was opened for that delivery, finished or not.
+    """
 
     delivery_id: str
     address: Address
@@ -237,7 +240,13 @@ class Capabilities:
 
 
 class LiveOutput(Protocol):
-    """What a person sees while a turn runs. Every call may fail; none is retried."""
+    """What a person sees while a turn runs. Every call may fail; none is retried.
+
+    `kind` is known before anything is asked of the platform; it may differ by chat. A `message`
+    begins with `working`, as others do. With the first text comes `open`, once, unless the output
+    was made with an `open_ref`; then it grows by `show` and may be told `working` in between. Where
+    it is not opened it stays at `working`. What is said in the end comes by `deliver`.
+    """
 
     kind: LiveKind
     refresh_s: float
@@ -251,8 +260,12 @@ class LiveOutput(Protocol):
         """Show the whole text so far; called at most once per `min_interval_s`."""
         ...
 
-    async def open(self) -> str:
-        """Make the empty message that will grow (kind `message` only); returns its reference."""
+    async def open(self, delivery_id: str) -> str:
+        """Make the empty message that will grow (kind `message` only); returns its reference.
+
+        Called at most once. `delivery_id` is what `find_sent` may ask for if we die before the
+        reference is stored: give it to the platform where that is possible.
+        """
         ...
 
 
@@ -334,18 +347,30 @@ class Channel(ABC):
     ) -> Receipt:
         """Send one part once; with `open_ref` finish the message that was opened for it.
 
+        To finish again does no harm: it puts the same text into the same message. If the platform
+        does not know the message any more, the part is posted as a new one. An empty part with an
+        `open_ref` takes the message back: it is removed, if it is still there.
+
         Raises `DeliveryLater`, `DeliveryUnknown` or `DeliveryRefused`, and nothing else.
         """
 
     async def find_sent(self, query: SentQuery) -> Receipt | None:
-        """Look on the platform for a doubtful delivery; None = not found."""
+        """Look on the platform for a doubtful delivery; None = not found.
+
+        A message that was opened and not finished is found only by an empty part; its reference is
+        then the receipt's `provider_id`.
+        """
         return None
 
     @asynccontextmanager
     async def live(
         self, address: Address, reply_to: ReplyTo | None, *, open_ref: str | None = None
     ) -> AsyncIterator[LiveOutput | None]:
-        """What to show while a turn runs; None = nothing. Leaving clears every signal."""
+        """What to show while a turn runs; None = nothing. Leaving clears every signal.
+
+        With `open_ref` it goes on in the message that an earlier attempt opened. Leaving does not
+        finish an opened message: `deliver` does.
+        """
         yield None
 
     async def probe(self) -> str:

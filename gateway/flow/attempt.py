@@ -6,7 +6,7 @@ of a turn: what is unexpected is logged and becomes a failed turn, so that the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -28,6 +28,7 @@ from gateway.domain.turns import (
 )
 from gateway.flow.catalogue import ChannelBinding
 from gateway.flow.crash_points import crash_point
+from gateway.flow.growing import GrowingMessage
 from gateway.flow.journal import StoreJournal
 from gateway.flow.kept_events import EventKeeper
 from gateway.flow.live import Broadcast
@@ -64,6 +65,7 @@ class Attempt:
         bot: Bot,
         binding: ChannelBinding | None,
         broadcast: Broadcast,
+        is_ours: Callable[[], bool],
     ) -> None:
         self._claimed = claimed
         self._store = store
@@ -71,6 +73,7 @@ class Attempt:
         self._bot = bot
         self._binding = binding
         self._broadcast = broadcast
+        self._is_ours = is_ours
         self._progress = Progress(bot)
         self._has_shown = False
 
@@ -109,7 +112,9 @@ class Attempt:
         address, binding = self._claimed.session.address, self._binding
         if binding is None or address is None or not binding.shows_live:
             return await self._think_to_the_end(None)
-        async with LiveReply(binding.channel, address) as live_reply:
+        growing = GrowingMessage(self._store, self._claimed, binding.channel)
+        live = LiveReply(binding.channel, address, growing=growing, is_ours=self._is_ours)
+        async with live as live_reply:
             try:
                 return await self._think_to_the_end(live_reply)
             finally:

@@ -20,11 +20,15 @@ Reason = Literal["cancelled", "lost", "given_back"]
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """A turn at work. `reason` says why it must stop; the first reason stands."""
+    """A turn at work. `reason` says why it must stop; the first reason stands.
+
+    `renewed_at` is when its lease was last asked for, on the clock of the event loop.
+    """
 
     claimed: ClaimedTurn
     reason: Reason | None = None
     has_result: bool = False
+    renewed_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     task: asyncio.Task[None] = field(init=False)
     _thinking: asyncio.Task[TurnOutcome] | None = None
 
@@ -44,13 +48,18 @@ class Running:
             thinking.cancel()
         return None if thinking.cancelled() else thinking.result()
 
+    def is_ours(self, *, lease_s: float) -> bool:
+        """Whether nobody else can have the session, as far as this process's own clock tells."""
+        age_s = asyncio.get_running_loop().time() - self.renewed_at
+        return self.reason != "lost" and age_s < lease_s
+
     def given_back(self) -> TurnOutcome:
         """The turn as it was. Where its events were kept it counts: their numbers must rise."""
         is_told = self._thinking is not None and self.claimed.turn.options.is_resumable
         return TurnOutcome(state="queued", counts_attempt=is_told)
 
 
-def heed(news: LeaseNews, renewed: Iterable[Running]) -> None:
+def heed(news: LeaseNews, renewed: Iterable[Running], *, asked_at: float) -> None:
     """Stop turns whose lease is lost, and those somebody wants stopped; only what was renewed.
 
     A session may have been given back and claimed again meanwhile: that lease is another one.
@@ -58,5 +67,7 @@ def heed(news: LeaseNews, renewed: Iterable[Running]) -> None:
     for running in renewed:
         if running.claimed.session.id in news.lost:
             running.stop("lost")
-        elif running.claimed.turn.id in news.cancel_requested:
+            continue
+        running.renewed_at = asked_at
+        if running.claimed.turn.id in news.cancel_requested:
             running.stop("cancelled")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import structlog
@@ -226,9 +227,11 @@ class Worker:
             await asyncio.sleep(times.heartbeat_s if self._are_leases_sure else times.poll_s)
             renewed = list(self._running.values())
             leases = [running.claimed.lease for running in renewed]
+            asked_at = asyncio.get_running_loop().time()
             try:
                 if leases:
-                    heed(await self._store.heartbeat(leases, lease_s=times.lease_s), renewed)
+                    news = await self._store.heartbeat(leases, lease_s=times.lease_s)
+                    heed(news, renewed, asked_at=asked_at)
                 self._are_leases_sure = True
             except StoreError as error:
                 self._are_leases_sure = False
@@ -270,6 +273,7 @@ class Worker:
             bot=bot,
             binding=catalogue.delivering(session.channel),
             broadcast=self._live.open(claimed.turn.id),
+            is_ours=partial(running.is_ours, lease_s=self._times.lease_s),
         )
         thought = None if running.reason else await running.think(attempt)
         match running.reason:

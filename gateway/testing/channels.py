@@ -60,29 +60,85 @@ class HeldSend:
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class FakeLive:
-    """Live output that remembers what it was told; `error` is raised by every call."""
+@dataclass(slots=True)
+class FakePlatform:
+    """The messages people see, by the platform's id, oldest first; those of a dead adapter too.
 
-    def __init__(self, kind: LiveKind, log: list[str], changes: Changes) -> None:
+    `opened` says which message was opened for which delivery.
+    """
+
+    messages: dict[str, str] = field(default_factory=dict)
+    opened: dict[str, str] = field(default_factory=dict)
+    _count: int = 0
+
+    def post(self, text: str) -> str:
+        """A new message; its id."""
+        self._count += 1
+        message_id = f"p{self._count}"
+        self.messages[message_id] = text
+        return message_id
+
+    def open(self, delivery_id: str) -> str:
+        """A new message without text that will grow; its id."""
+        self.opened[delivery_id] = self.post("")
+        return self.opened[delivery_id]
+
+    def finish(self, message_id: str, text: str | None) -> str:
+        """Put the last word into a message, or remove it for None; its id.
+
+        The text of one that is gone becomes a new message.
+        """
+        if text is None:
+            self.messages.pop(message_id, None)
+        elif message_id not in self.messages:
+            return self.post(text)
+        else:
+            self.messages[message_id] = text
+        return message_id
+
+
+class FakeLive:
+    """Live output that remembers what it was told; `error` is raised by every call.
+
+    `open_error` is raised by `open` only, after the platform made the message.
+    """
+
+    def __init__(
+        self,
+        kind: LiveKind,
+        log: list[str],
+        changes: Changes,
+        *,
+        platform: FakePlatform | None = None,
+        open_ref: str | None = None,
+    ) -> None:
         self.kind = kind
         self.refresh_s = 0.1
         self.min_interval_s = 0.1
         self.error: Exception | None = None
+        self.open_error: Exception | None = None
         self._log = log
         self._changes = changes
+        self._platform = platform or FakePlatform()
+        self._open_ref = open_ref
 
     async def working(self, label: str | None) -> None:
         """Note `working`, and on what."""
         self._note("working" if label is None else f"working: {label}")
 
     async def show(self, text: str) -> None:
-        """Note the text so far."""
+        """Note the text so far; an opened message takes it."""
         self._note(f"show: {text}")
+        if self._open_ref in self._platform.messages:
+            self._platform.messages[self._open_ref] = text
 
-    async def open(self) -> str:
-        """Note it, and give a reference."""
+    async def open(self, delivery_id: str) -> str:
+        """Note it, and make an empty message."""
         self._note("open")
-        return "opened-1"
+        self._open_ref = self._platform.open(delivery_id)
+        if self.open_error is not None:
+            raise self.open_error
+        return self._open_ref
 
     def _note(self, entry: str) -> None:
         if self.error is not None:
@@ -104,9 +160,11 @@ class FakeChannel(Channel):
         *,
         public_url: str = "http://localhost",
         capabilities: Capabilities | None = None,
+        platform: FakePlatform | None = None,
     ) -> None:
         super().__init__(name, settings or NoSettings(), public_url=public_url)
         self._capabilities = capabilities or Capabilities()
+        self.platform = platform or FakePlatform()
         self._faults: deque[Exception | HeldSend | None] = deque()
         self._found: deque[Receipt | Exception | None] = deque()
         self._connection_faults: deque[Exception] = deque()
@@ -121,6 +179,8 @@ class FakeChannel(Channel):
         self.queries: list[SentQuery] = []
         self.live_log: list[str] = []
         self.live_error: Exception | None = None
+        self.open_error: Exception | None = None
+        self.live_kind: LiveKind | None = None
         self.render_error: Exception | None = None
         self.on_render: Callable[[], object] | None = None
 
@@ -213,8 +273,9 @@ class FakeChannel(Channel):
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None
     ) -> Receipt:
-        """Note the try, then do what was planned for it."""
-        one = FakeTry(address, part["text"], delivery_id, open_ref)
+        """Note the try, then do what was planned for it; a part without a text removes."""
+        text: str | None = part.get("text")
+        one = FakeTry(address, text or "", delivery_id, open_ref)
         self.tries.append(one)
         self._changes.tell()
         fault = self._faults.popleft() if self._faults else None
@@ -223,15 +284,21 @@ class FakeChannel(Channel):
             fault = fault.error
         if fault is not None:
             raise fault
+        if open_ref is not None:
+            provider_id = self.platform.finish(open_ref, text)
+        else:
+            provider_id = self.platform.post(one.text)
         self.sent.append(one)
         self._changes.tell()
-        return Receipt(f"p{len(self.sent)}")
+        return Receipt(provider_id)
 
     async def find_sent(self, query: SentQuery) -> Receipt | None:
-        """The next planned answer; nothing found without one."""
+        """The next planned answer; without one, what was opened is found, and nothing else."""
         self.queries.append(query)
         self._changes.tell()
-        found = self._found.popleft() if self._found else None
+        opened = None if query.part else self.platform.opened.get(query.delivery_id)
+        unplanned = None if opened is None else Receipt(opened)
+        found = self._found.popleft() if self._found else unplanned
         if isinstance(found, Exception):
             raise found
         return found
@@ -240,9 +307,15 @@ class FakeChannel(Channel):
     async def live(
         self, address: Address, reply_to: ReplyTo | None, *, open_ref: str | None = None
     ) -> AsyncIterator[LiveOutput | None]:
-        """Live output of the kind in the capabilities; its end is noted as `end`."""
-        output = FakeLive(self._capabilities.live, self.live_log, self._changes)
-        output.error = self.live_error
+        """Live output of `live_kind`, else as in the capabilities; its end is noted as `end`."""
+        output = FakeLive(
+            self.live_kind or self._capabilities.live,
+            self.live_log,
+            self._changes,
+            platform=self.platform,
+            open_ref=open_ref,
+        )
+        output.error, output.open_error = self.live_error, self.open_error
         try:
             yield output
         finally:

@@ -44,8 +44,9 @@ from gateway.store.protocol.coordination import Instance
 from gateway.store.protocol.history import Page, SessionFilter
 from gateway.store.protocol.inbox import NewTurn
 from gateway.store.protocol.outbox import DeliveryFilter
+from gateway.store.sqlite.clock import StoreClock
 from gateway.store.sqlite.store import open_sqlite
-from gateway.testing.channels import FakeChannel
+from gateway.testing.channels import FakeChannel, FakePlatform
 from gateway.testing.models import FakeModel
 
 PROJECT = ProjectId("default")
@@ -72,14 +73,15 @@ QUICK_UPKEEP = JanitorTimes(beat_s=0.02, disk_check_s=0.02, sweep_s=0.02)
 _numbers = count(1)
 
 
-class Clock:
+class Clock(StoreClock):
     """The store's clock, which a test can move."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
+        super().__init__()
 
     def __call__(self) -> int:
-        return int((datetime.now(UTC).timestamp() + self.ahead_s) * 1_000_000)
+        return super().__call__() + int(self.ahead_s * 1_000_000)
 
 
 class FlakyStore:
@@ -96,6 +98,10 @@ class FlakyStore:
         self.holds: dict[str, asyncio.Event] = {}
         self.late: dict[str, asyncio.Event] = {}
         self.after: dict[str, Callable[[], None]] = {}
+
+    def now(self) -> datetime:
+        """The store's time, which it knows also while it is away."""
+        return self._store.now()
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         real = getattr(self._store, name)
@@ -271,6 +277,7 @@ async def house(
     path: Path,
     *answers: Any,
     capabilities: Capabilities | None = None,
+    platform: FakePlatform | None = None,
     limits: QueueLimits | None = None,
     think: Think | None = None,
     owner: str | None = None,
@@ -290,7 +297,8 @@ async def house(
         if store is None:
             opened = open_sqlite(path / "gateway.db", lock=False, owner="", clock=clock)
             store = await stack.enter_async_context(opened)
-        model, channel = FakeModel(*answers), FakeChannel(capabilities=capabilities)
+        model = FakeModel(*answers)
+        channel = FakeChannel(capabilities=capabilities, platform=platform)
         yield _build(
             store,
             clock,

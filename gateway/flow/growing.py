@@ -1,0 +1,66 @@
+"""The message that grows while a turn runs: its place in the outbox, and its platform's reference.
+
+Written before the platform is asked for anything (T2b), so that whatever happens the message gets
+an end. Knows when to open, not what to show: that is `flow.live_reply`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gateway.contract import Channel, LiveOutput, SentQuery
+from gateway.domain.delivery import Delivery
+from gateway.domain.ids import new_delivery_id
+from gateway.domain.turns import ClaimedTurn
+from gateway.flow.crash_points import crash_point
+from gateway.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class GrowingMessage:
+    """The growing message of one claimed turn; raises what store and channel raise."""
+
+    store: Store
+    claimed: ClaimedTurn
+    channel: Channel
+
+    async def place(self) -> Delivery | None:
+        """Its row; None = it is not to be shown now.
+
+        With an `open_ref` where an earlier attempt opened it: that is gone on with. If that attempt
+        could not store the reference, the channel is asked; where that is not possible, or nothing
+        is found, a message may stay behind.
+        """
+        place = await self.store.open_part(
+            self.claimed.lease, self.claimed.turn.id, delivery_id=new_delivery_id()
+        )
+        if place is None:
+            return None
+        delivery = place.delivery
+        if place.is_new:
+            crash_point("after_t2b")
+            return delivery
+        if delivery.open_ref is not None or not self.channel.capabilities.can_ask:
+            return delivery
+        found = await self.channel.find_sent(
+            SentQuery(
+                delivery_id=delivery.id,
+                address=delivery.address,
+                part={},
+                since=delivery.created_at,
+            )
+        )
+        if found is None or found.provider_id is None:
+            return delivery
+        is_kept = await self._keep(delivery, found.provider_id)
+        return replace(delivery, open_ref=found.provider_id) if is_kept else None
+
+    async def open(self, output: LiveOutput, delivery: Delivery) -> bool:
+        """Have the platform make the message; False = the turn is not ours any more."""
+        open_ref = await output.open(delivery.id)
+        crash_point("after_opening")
+        return await self._keep(delivery, open_ref)
+
+    async def _keep(self, delivery: Delivery, open_ref: str) -> bool:
+        lease = self.claimed.lease
+        return await self.store.keep_open_ref(lease, delivery.id, open_ref=open_ref)
