@@ -2,20 +2,22 @@
 
 Where the platform can be asked, it is asked twice, 30 s apart. Where it cannot, or knows nothing,
 the channel's rule decides: `resend` (at most two tries of a part in all) or `hold` for an operator.
+What finishes an opened message does no harm twice: it is sent again, on the ordinary schedule.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from gateway.contract import Channel, Receipt, SentQuery
-from gateway.domain.delivery import EXPIRES_AFTER, Delivery
+from gateway.domain.delivery import EXPIRES_AFTER, Delivery, next_attempt
 from gateway.domain.policy import POLL_S
 from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
@@ -101,7 +103,8 @@ class Doubt:
         if binding is None or name not in self._connected:
             wait_s = self._times.connect_s
             again = [
-                _ask_later(delivery, "not connected", wait_s=wait_s) for delivery in deliveries
+                _ask_later(delivery, "not connected", now=self._store.now(), wait_s=wait_s)
+                for delivery in deliveries
             ]
             await self._store.end_sends(again, owner=self._owner)
             return
@@ -119,6 +122,9 @@ class Doubt:
             await asyncio.sleep(self._times.pace_s)
 
     async def _decide(self, delivery: Delivery, binding: ChannelBinding) -> SendResult:
+        if delivery.open_ref is not None:
+            jitter = random.uniform(-1, 1)
+            return finished_again(delivery, now=self._store.now(), jitter=jitter)
         if not binding.channel.capabilities.can_ask:
             return without_answer(delivery, rule=binding.on_ambiguous)
         asking = asyncio.create_task(binding.channel.find_sent(_query(delivery)))
@@ -147,15 +153,31 @@ class Doubt:
                 delivery_id=delivery.id, state="sent", provider_id=receipt.provider_id
             )
         if delivery.error != NOT_FOUND_YET:
-            return _ask_later(delivery, NOT_FOUND_YET, wait_s=self._times.ask_again_s)
+            wait_s = self._times.ask_again_s
+            return _ask_later(delivery, NOT_FOUND_YET, now=self._store.now(), wait_s=wait_s)
         return without_answer(delivery, rule=rule)
 
     def _not_asked(self, delivery: Delivery) -> SendResult:
         """The platform gave no answer: ask again, for as long as a delivery may take at all."""
-        if datetime.now(UTC) - delivery.created_at >= EXPIRES_AFTER:
+        if self._store.now() - delivery.created_at >= EXPIRES_AFTER:
             return without_answer(delivery, rule="hold")
         wait_s = self._times.ask_again_s
-        return _ask_later(delivery, "the platform could not be asked", wait_s=wait_s)
+        return _ask_later(
+            delivery, "the platform could not be asked", now=self._store.now(), wait_s=wait_s
+        )
+
+
+def finished_again(delivery: Delivery, *, now: datetime, jitter: float) -> SendResult:
+    """When a doubtful end of an opened message is put into it again."""
+    again_at = next_attempt(delivery.attempts, first_at=delivery.created_at, now=now, jitter=jitter)
+    if again_at is None:
+        return without_answer(delivery, rule="hold")
+    return SendResult(
+        delivery_id=delivery.id,
+        state="pending",
+        error="put into its message again after a doubtful try",
+        next_at=again_at,
+    )
 
 
 def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
@@ -171,8 +193,8 @@ def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
     )
 
 
-def _ask_later(delivery: Delivery, reason: str, *, wait_s: float) -> SendResult:
-    again = datetime.now(UTC) + timedelta(seconds=wait_s)
+def _ask_later(delivery: Delivery, reason: str, *, now: datetime, wait_s: float) -> SendResult:
+    again = now + timedelta(seconds=wait_s)
     return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=again)
 
 
