@@ -1,4 +1,4 @@
-"""The judge of the poisonous turn: it sees a turn that kills on, and a session that ends with it."""
+"""The judge of the poisonous turn: a turn that kills on is seen, and a session that ends with it."""
 
 from collections.abc import Sequence
 
