@@ -31,6 +31,7 @@ from gateway.testing.slack.sockets import SocketMode
 from gateway.testing.slack.workspaces import Workspace
 from gateway.testing.slack.world import World
 from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
+from gateway.testing.twilio.faults import Garbled
 from gateway.testing.wire import JsonObject
 
 STATE_ERRORS: Final = frozenset(
@@ -112,8 +113,7 @@ class SlackApi:
             call.body = await request.read()
         else:
             call.params, call.token, call.body = given.params, given.token, given.body
-            if given.is_query_token:
-                call.problems.append("the token stands in the address")
+            call.problems += given.problems
         workspace = self._directory.workspace_of_token(call.token)
         call.team = workspace.id if workspace is not None else ""
         self.pace.note_early(call)
@@ -176,9 +176,6 @@ class SlackApi:
         if call.token != self._app_token:
             known = self._directory.workspace_of_token(call.token) is not None
             raise refused("not_allowed_token_type" if known else "invalid_auth")
-        retry_after_s = self.pace.retry_after(call)
-        if retry_after_s is not None:
-            raise Refused(rate_limited(retry_after_s))
         return f"ws://{request.host}/link/?ticket={self._sockets.new_ticket()}"
 
     def _download(self, path: str, call: SlackCall) -> web.Response:
@@ -205,11 +202,17 @@ class SlackApi:
                 response = web.Response(
                     status=fault.status, text=fault.body, content_type="text/html"
                 )
+            case Garbled():
+                self._take_effect(request, call, accepted=True)
+                call.status = fault.status
+                response = web.Response(
+                    status=fault.status, text=fault.body, content_type="application/json"
+                )
             case Drop():
-                self._take_effect(request, call, fault.accepted)
+                self._take_effect(request, call, accepted=fault.accepted)
                 response = hang_up(request)
             case Hang():
-                self._take_effect(request, call, fault.accepted)
+                self._take_effect(request, call, accepted=fault.accepted)
                 await stall()
             case Slow():
                 response = self._run(request, call)
@@ -221,7 +224,7 @@ class SlackApi:
                 assert_never(fault)
         return response
 
-    def _take_effect(self, request: web.BaseRequest, call: SlackCall, accepted: bool) -> None:
+    def _take_effect(self, request: web.BaseRequest, call: SlackCall, *, accepted: bool) -> None:
         """The call is carried out although nobody will be told."""
         if accepted:
             self._run(request, call)
@@ -246,7 +249,7 @@ async def _arguments(request: web.BaseRequest, method: str) -> Arguments:
         body = await _content(request)
         params = read_response(body) if method == "response_url" else {}
         return Arguments(params, "", body)
-    return await read_arguments(request)
+    return await read_arguments(request, method)
 
 
 async def _content(request: web.BaseRequest) -> bytes:

@@ -70,6 +70,7 @@ class SlackServer(People):
         self._courier = EventCourier(world.deliveries, secret=signing_secret, retry=retry)
         self.sockets = SocketMode(world.deliveries, retry=retry, on_change=tell)
         world.deliveries.carry = self.sockets.carry
+        world.deliveries.hold()
         self._api = SlackApi(
             world, self.sockets, pace=Pace(rates), app_token=app_token, on_change=tell
         )
@@ -291,6 +292,7 @@ class SlackServer(People):
 
     async def __aenter__(self) -> Self:
         await self._door.open()
+        self._deliveries.release()
         return self
 
     async def __aexit__(

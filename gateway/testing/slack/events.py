@@ -9,7 +9,7 @@ import uuid
 from typing import Final
 
 from gateway.testing.slack.messages import SlackMessage
-from gateway.testing.slack.workspaces import Channel, Workspace
+from gateway.testing.slack.workspaces import APP_ID, Channel, Workspace
 from gateway.testing.wire import JsonObject
 
 VERIFICATION_TOKEN: Final = "fakeVerificationToken"  # noqa: S105 - the fake's own
@@ -17,13 +17,13 @@ CHANNEL_TYPES: Final = {"channel": "channel", "group": "group", "im": "im", "mpi
 
 
 def envelope(
-    event: JsonObject, workspace: Workspace, *, app_id: str, event_id: str, event_time: int
+    event: JsonObject, workspace: Workspace, *, event_id: str, event_time: int
 ) -> JsonObject:
     """The outer document of an event."""
     return {
         "token": VERIFICATION_TOKEN,
         "team_id": workspace.id,
-        "api_app_id": app_id,
+        "api_app_id": APP_ID,
         "event": event,
         "type": "event_callback",
         "event_id": event_id,
@@ -45,6 +45,17 @@ def envelope(
 def url_verification(challenge: str) -> JsonObject:
     """The question whether a request URL is the app's: it answers with the challenge."""
     return {"token": VERIFICATION_TOKEN, "challenge": challenge, "type": "url_verification"}
+
+
+def app_rate_limited(workspace: Workspace, *, minute: int) -> JsonObject:
+    """Events of that minute were held back; an outer document without an inner event."""
+    return {
+        "token": VERIFICATION_TOKEN,
+        "type": "app_rate_limited",
+        "team_id": workspace.id,
+        "minute_rate_limited": minute,
+        "api_app_id": APP_ID,
+    }
 
 
 def message(said: SlackMessage, channel: Channel) -> JsonObject:

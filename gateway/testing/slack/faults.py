@@ -1,8 +1,8 @@
 """How a call to the fake Slack can go wrong, and which calls do.
 
 `SlackError` is a refusal in Slack's own shape; the faults that no platform has for itself (a cut
-connection, silence, an error page) are those of the fake Telegram. `FaultPlan` hands them out by
-method, count and predicate.
+connection, silence, an error page, garbage) are those of the other fakes. `FaultPlan` hands them
+out by method, count and predicate.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
+from gateway.testing.twilio.faults import Garbled
 from gateway.testing.wire import JsonObject
 
 
@@ -50,13 +51,15 @@ class SlackCall:
 class SlackError:
     """A refusal: HTTP 200 (429 with `retry_after_s`) and `ok: false` with the platform's word.
 
-    `needed` is the scope of a missing_scope, `messages` are the platform's hints for developers.
+    `needed` is the scope of a missing_scope, `provided` what the token has; `messages` are the
+    platform's hints for developers.
     """
 
     error: str
     status: int = 200
     retry_after_s: int | None = None
     needed: str = ""
+    provided: str = ""
     messages: tuple[str, ...] = ()
 
     @property
@@ -65,7 +68,7 @@ class SlackError:
         return {
             "ok": False,
             "error": self.error,
-            **({"needed": self.needed, "provided": "identify"} if self.needed else {}),
+            **({"needed": self.needed, "provided": self.provided} if self.needed else {}),
             **({"response_metadata": {"messages": list(self.messages)}} if self.messages else {}),
         }
 
@@ -88,7 +91,7 @@ def rate_limited(retry_after_s: int = 1) -> SlackError:
     return SlackError("ratelimited", status=429, retry_after_s=retry_after_s)
 
 
-Fault: TypeAlias = SlackError | HtmlError | Drop | Hang | Slow
+Fault: TypeAlias = SlackError | HtmlError | Garbled | Drop | Hang | Slow
 
 
 @dataclass(slots=True)

@@ -106,4 +106,5 @@ def _require_scope(method: str, workspace: Workspace) -> None:
         return
     for name, scopes in SCOPES.items():
         if method.startswith(name) and workspace.scopes.isdisjoint(scopes):
-            raise Refused(SlackError("missing_scope", needed=scopes[0]))
+            provided = ",".join(sorted(workspace.scopes))
+            raise Refused(SlackError("missing_scope", needed=scopes[0], provided=provided))

@@ -17,7 +17,6 @@ from gateway.testing.telegram.pace import TOLERANCE, Window
 POSTS: Final = frozenset({"chat.postMessage", "chat.postEphemeral"})
 
 TIER_OF: Final[Mapping[str, int]] = {
-    "apps.connections.open": 1,
     "chat.startStream": 2,
     "chat.stopStream": 2,
     "chat.update": 3,
@@ -37,13 +36,15 @@ TIER_OF: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class SlackRates:
-    """The limits in force: posts by channel and by workspace, other methods by tier."""
+    """The limits in force: posts by channel and by workspace, other methods by tier.
+
+    A Window counts a burst too: three posts at once pass, the fourth within three seconds does not.
+    """
 
     per_channel: Window = field(default_factory=lambda: Window(3, 3.0))
     per_workspace: Window = field(default_factory=lambda: Window(300, 60.0))
     tiers: Mapping[int, Window] = field(
         default_factory=lambda: {
-            1: Window(1, 60.0),
             2: Window(20, 60.0),
             3: Window(50, 60.0),
             4: Window(100, 60.0),

@@ -1,8 +1,8 @@
 """Reads Web API requests: method, token, and arguments in each of the ways clients send them.
 
-Slack takes query, URL-encoded form, multipart and JSON; in a form, arrays and objects are JSON in a
-string. The token stands in the Authorization header or in the form, never in the query. Nothing
-is judged here but what cannot be read at all.
+Slack takes query, URL-encoded form, multipart and, for methods that write, JSON; in a form, arrays
+and objects are JSON in a string. The token stands in the Authorization header or in the form, never
+in the query. Nothing is judged here but what cannot be read at all.
 """
 
 import contextlib
@@ -30,28 +30,41 @@ FLAGS: Final = frozenset(
 )
 
 
+FORM_ONLY: Final = frozenset(
+    {
+        *("conversations.history", "conversations.replies", "conversations.info", "users.info"),
+        *("files.getUploadURLExternal", "oauth.v2.access"),
+    }
+)
+"""Methods that only read take no JSON body: its arguments are ignored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a call carries; `is_query_token` when its token came in the address."""
+    """What a call carries, and what was odd about how it carries it."""
 
     params: JsonObject
     token: str
     body: bytes
-    is_query_token: bool = False
+    problems: tuple[str, ...] = ()
 
 
-async def read_arguments(request: web.BaseRequest) -> Arguments:
+async def read_arguments(request: web.BaseRequest, method: str) -> Arguments:
     """The arguments and the token of a call; refused when the body cannot be read."""
     body = await request.read()
     params: JsonObject = dict(request.query)
-    is_query_token = "token" in params
-    params.pop("token", None)
-    params |= await _body_of(request, body)
+    problems = []
+    if params.pop("token", None) is not None:
+        problems.append("the token stands in the address, where it is not read")
+    if method in FORM_ONLY and request.content_type == "application/json":
+        problems.append("JSON, where only a form is read")
+    else:
+        params |= await _body_of(request, body)
     form_token = str(params.pop("token", ""))
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else form_token
     values = {name: _value(name, value) for name, value in params.items()}
-    return Arguments(values, token, body, is_query_token)
+    return Arguments(values, token, body, tuple(problems))
 
 
 async def _body_of(request: web.BaseRequest, body: bytes) -> JsonObject:

@@ -29,6 +29,12 @@ LIVES_S: Final = 18_060
 Reason = Literal["warning", "refresh_requested", "link_disabled", "too_many_websockets"]
 Outcome = Literal["acknowledged", "late", "ended"]
 
+FAILURES: Final[dict[Outcome, str]] = {
+    "acknowledged": "",
+    "late": "timeout",
+    "ended": "connection_failed",
+}
+
 
 @dataclass(slots=True, eq=False)
 class SocketConnection:
@@ -155,31 +161,26 @@ class SocketMode:
         return left
 
     async def _deliver(self, delivery: Delivery) -> None:
-        last, failure = 0, ""
-        for number, wait_s in enumerate(self._retry.waits_s(delivery.kind)):
+        for wait_s in self._retry.waits_s(delivery.kind):
             await asyncio.sleep(wait_s)
             outcome: Outcome = "ended"
             while outcome == "ended":
-                connection = await self._next_connection(avoid=last)
-                last = connection.number
-                outcome = await self._offer(connection, delivery, retry=number, reason=failure)
-                if outcome == "acknowledged":
-                    return
-                if outcome == "ended" and delivery.kind != "events_api":
+                outcome = await self._offer(await self._next_connection(delivery), delivery)
+                if delivery.kind != "events_api":
                     break
-            failure = "timeout"
+            if outcome == "acknowledged":
+                return
         self._deliveries.give_up(delivery)
 
-    async def _offer(
-        self, connection: SocketConnection, delivery: Delivery, *, retry: int, reason: str
-    ) -> Outcome:
+    async def _offer(self, connection: SocketConnection, delivery: Delivery) -> Outcome:
+        """Hand it over once; "ended" when the connection did before the answer came."""
         envelope_id = str(uuid.uuid4())
         answer = self._answers[envelope_id] = asyncio.get_running_loop().create_future()
         self._owners[envelope_id] = (connection, delivery)
         start = time.monotonic()
         outcome: Outcome
         try:
-            await connection.send(_envelope(envelope_id, delivery, retry=retry, reason=reason))
+            await connection.send(_envelope(envelope_id, delivery))
             async with asyncio.timeout(self._retry.answer_within_s):
                 outcome = await answer
         except TimeoutError:
@@ -192,8 +193,8 @@ class SocketMode:
             event_id=delivery.event_id,
             at=start,
             status=200 if outcome == "acknowledged" else None,
-            retry=retry,
-            failure={"acknowledged": "", "late": "timeout", "ended": "connection_failed"}[outcome],
+            retry=len(delivery.attempts),
+            failure=FAILURES[outcome],
             body=self._bodies.pop(envelope_id, ""),
             seconds=time.monotonic() - start,
             connection=connection.number,
@@ -201,7 +202,9 @@ class SocketMode:
         self._deliveries.note(delivery, attempt)
         return outcome
 
-    async def _next_connection(self, *, avoid: int) -> SocketConnection:
+    async def _next_connection(self, delivery: Delivery) -> SocketConnection:
+        """The next one in turn; neither the last to fail nor one that is to go, if others are."""
+        avoid = delivery.attempts[-1].connection if delivery.attempts else 0
         while True:
             await self._connected.wait()
             fresh = [c for c in self.live if not c.is_draining] or self.live
@@ -290,9 +293,11 @@ def _disconnect(reason: Reason) -> JsonObject:
     return {"type": "disconnect", "reason": reason, "debug_info": {"host": "applink-fake-1"}}
 
 
-def _envelope(envelope_id: str, delivery: Delivery, *, retry: int, reason: str) -> JsonObject:
+def _envelope(envelope_id: str, delivery: Delivery) -> JsonObject:
     is_event = delivery.kind == "events_api"
-    retries = {"retry_attempt": retry, "retry_reason": reason} if is_event else {}
+    earlier = delivery.attempts
+    reason = earlier[-1].failure if earlier else ""
+    retries = {"retry_attempt": len(earlier), "retry_reason": reason} if is_event else {}
     return {
         "envelope_id": envelope_id,
         "type": delivery.kind,
