@@ -84,9 +84,12 @@ from gateway.testing.telegram.faults import (
     cannot_parse_entities,
     chat_not_found,
     flood,
+    kicked_from_group,
     migrated_to,
+    not_enough_rights,
     other_poller,
     unauthorized,
+    user_deactivated,
 )
 from gateway.testing.telegram.pace import Rates, Window
 from gateway.testing.telegram.updates import Person
@@ -160,8 +163,10 @@ __all__ = [
     "chat_not_found",
     "flood",
     "huge_reply",
+    "kicked_from_group",
     "migrated_to",
     "not_delivered",
+    "not_enough_rights",
     "not_sent",
     "opted_out",
     "other_poller",
@@ -170,6 +175,7 @@ __all__ = [
     "too_many_requests",
     "unauthorized",
     "unknown_model",
+    "user_deactivated",
     "wrong_credentials",
     "wrong_key",
 ]

@@ -100,6 +100,19 @@ class TelegramServer(People):
             raise RuntimeError("no webhook is set")
         return await asyncio.gather(*(courier.post(update) for _ in range(times)))
 
+    def hold_updates(self) -> None:
+        """Keep what people post from now on back, until `release_updates`."""
+        self._queue.hold()
+
+    def release_updates(self, *, reverse: bool = False) -> None:
+        """Deliver what was kept back, the newest first when `reverse`.
+
+        Telegram keeps an order within a chat only while each delivery succeeds at once.
+        """
+        for update in self._queue.release(reverse=reverse):
+            if self._methods.courier is not None:
+                self._methods.courier.carry(update)
+
     def skip_update_ids(self, next_id: int) -> None:
         """Let the next update have this id, also a lower one, as after a week without updates."""
         self._queue.next_id = next_id

@@ -145,6 +145,21 @@ def chat_not_found() -> ApiError:
     return ApiError(400, "Bad Request: chat not found")
 
 
+def user_deactivated() -> ApiError:
+    """403: the person's account is gone."""
+    return ApiError(403, "Forbidden: user is deactivated")
+
+
+def kicked_from_group() -> ApiError:
+    """403: the bot was removed from the group."""
+    return ApiError(403, "Forbidden: bot was kicked from the supergroup chat")
+
+
+def not_enough_rights() -> ApiError:
+    """400: the bot may read the group and not write to it."""
+    return ApiError(400, "Bad Request: not enough rights to send text messages to the chat")
+
+
 def cannot_parse_entities() -> ApiError:
     """400: the formatting of the text is broken."""
     return ApiError(

@@ -32,7 +32,7 @@ class People:
         update = self._queue.add(content)
         if update is None:
             return content
-        if self._methods.courier is not None:
+        if self._methods.courier is not None and not self._queue.is_holding:
             self._methods.courier.carry(update)
         return update
 

@@ -29,6 +29,7 @@ class UpdateQueue:
         self.allowed: frozenset[str] = DEFAULT_KINDS
         self._pending: dict[int, JsonObject] = {}
         self._repeats: list[JsonObject] = []
+        self._held: list[JsonObject] | None = None
         self._poll: asyncio.Future[None] | None = None
         self._on_change = on_change
 
@@ -52,9 +53,29 @@ class UpdateQueue:
             return None
         update = {"update_id": self.next_id, **content}
         self.next_id += 1
+        if self._held is not None:
+            self._held.append(update)
+            return update
         self._pending[update["update_id"]] = update
         self._wake()
         return update
+
+    @property
+    def is_holding(self) -> bool:
+        """New updates get their ids and are kept back."""
+        return self._held is not None
+
+    def hold(self) -> None:
+        """Keep new updates back until they are released."""
+        self._held = self._held or []
+
+    def release(self, *, reverse: bool) -> list[JsonObject]:
+        """Queue what was kept back, the newest first when `reverse`; gives it in that order."""
+        held, self._held = self._held or [], None
+        ordered = held[::-1] if reverse else held
+        self._pending |= {update["update_id"]: update for update in ordered}
+        self._wake()
+        return ordered
 
     def repeat(self, update: JsonObject, times: int) -> None:
         """Hand an update out again, confirmed or not, with the next answers."""

@@ -15,9 +15,12 @@ from gateway.testing import (
     cannot_parse_entities,
     chat_not_found,
     flood,
+    kicked_from_group,
     migrated_to,
+    not_enough_rights,
     other_poller,
     unauthorized,
+    user_deactivated,
 )
 from tests.testing.telegram.client import client_of
 
@@ -53,6 +56,9 @@ async def test_a_send_before_its_chat_may_be_written_to_again_is_noted():
     [
         (blocked_by_user(), 403, "Forbidden: bot was blocked by the user"),
         (chat_not_found(), 400, "Bad Request: chat not found"),
+        (user_deactivated(), 403, "Forbidden: user is deactivated"),
+        (kicked_from_group(), 403, "Forbidden: bot was kicked"),
+        (not_enough_rights(), 400, "Bad Request: not enough rights"),
         (unauthorized(), 401, "Unauthorized"),
         (other_poller(), 409, "Conflict: terminated by other getUpdates request"),
         (cannot_parse_entities(), 400, "Bad Request: can't parse entities"),

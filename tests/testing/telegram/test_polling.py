@@ -140,6 +140,21 @@ async def test_a_confirmed_update_can_be_delivered_again():
     assert after == []
 
 
+async def test_updates_kept_back_come_when_they_are_released():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.hold_updates()
+        for text in ("one", "two"):
+            telegram.post_text(7, 7, text)
+        before = await client.result("getUpdates")
+        poll = asyncio.create_task(client.result("getUpdates", timeout=20))
+        await telegram.wait_for_calls("getUpdates", 2)
+        telegram.release_updates(reverse=True)
+        after = await asyncio.wait_for(poll, 5)
+
+    assert before == []
+    assert (texts(after), ids(after)) == (["two", "one"], [1001, 1000])
+
+
 async def test_a_poller_that_left_does_not_take_updates_with_it():
     async with TelegramServer() as telegram, client_of(telegram) as client:
         poll = asyncio.create_task(client.result("getUpdates", timeout=30))

@@ -161,6 +161,20 @@ async def test_an_update_can_be_posted_many_times_in_order_or_at_once():
     assert all(attempt.is_success for attempt in attempts)
 
 
+async def test_updates_kept_back_are_delivered_in_the_order_asked_for():
+    async with TelegramServer() as telegram, hooked(telegram) as (hook, _):
+        telegram.hold_updates()
+        for text in ("first", "second", "third"):
+            telegram.post_text(7, 7, text)
+        await telegram.post_to_webhook({"update_id": 1, "message": {"text": "meanwhile"}})
+        telegram.release_updates(reverse=True)
+        telegram.post_text(7, 7, "fourth")
+        await telegram.wait_until_confirmed()
+
+    assert hook.texts == ["meanwhile", "third", "second", "first", "fourth"]
+    assert [update["update_id"] for update in hook.got] == [1, 1002, 1001, 1000, 1003]
+
+
 async def test_posting_to_no_webhook_is_a_mistake_of_the_test():
     async with TelegramServer() as telegram:
         with pytest.raises(RuntimeError, match="no webhook"):
