@@ -258,7 +258,8 @@ class ConfigError(GatewayError):
 class StoreError(GatewayError):
     """The store cannot be used now (`transient`) or at all.
 
-    Codes: store_unavailable, store_full, store_read_only, store_corrupt, store_newer.
+    Codes: store_unavailable, store_full, store_read_only, store_corrupt, store_missing,
+    store_newer.
     """
 
     default_code = "store_unavailable"

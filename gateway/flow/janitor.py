@@ -33,6 +33,7 @@ class JanitorTimes:
 
     beat_s: float = 5.0
     disk_check_s: float = 2.0
+    store_check_s: float = 1.0
     sweep_s: float = 60.0
 
 
@@ -81,10 +82,14 @@ class Janitor:
             log.info("abandoned_work_taken_over", sessions=sessions, deliveries=deliveries)
 
     async def run(self) -> None:
-        """Look after everything until cancelled."""
+        """Look after everything until cancelled; raises StoreError when no waiting mends it.
+
+        Then the process had better end: whatever it accepted further would be lost.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(self._times.beat_s, self._beat_and_recover))
             group.create_task(self._every(self._times.disk_check_s, self._check_disk))
+            group.create_task(self._every(self._times.store_check_s, self._store.check))
             group.create_task(self._every(self._times.sweep_s, self._sweep))
 
     async def leave(self) -> None:
@@ -100,7 +105,12 @@ class Janitor:
             try:
                 await work()
             except StoreError as error:
-                log.warning("upkeep_failed", work=work.__name__, code=error.code)
+                if not error.transient:
+                    log.critical("store_lost", code=error.code, reason=error.message)
+                    raise
+                log.warning(
+                    "upkeep_failed", work=work.__name__, code=error.code, reason=error.message
+                )
 
     async def _beat_and_recover(self) -> None:
         if self._is_alone:

@@ -106,6 +106,13 @@ class CoordinationStore(Protocol):
         """Check the invariants of the whole store; empty = all hold."""
         ...
 
+    async def check(self) -> None:
+        """Raise StoreError, not transient, when the store was lost or was seen damaged.
+
+        That is, when no waiting mends it. Cheap enough for every second.
+        """
+        ...
+
     async def ping(self) -> None:
         """One durable write and one read; raises StoreError when either fails."""
         ...

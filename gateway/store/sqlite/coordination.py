@@ -207,8 +207,13 @@ class SqliteCoordination(Area):
         """Check the invariants of the whole store; empty = all hold."""
         return await verify(self._readers, now=self._clock())
 
+    async def check(self) -> None:
+        """Raise StoreError, not transient, when the store was lost or was seen damaged."""
+        self._writer.condition.check()
+
     async def ping(self) -> None:
         """One durable write and one read; raises StoreError when either fails."""
+        await self.check()
         await self._writer.run(lambda db: db.execute(_PULSE, (self._clock(),)).close())
         await self._readers.one(_READ_PULSE)
 

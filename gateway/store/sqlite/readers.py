@@ -15,7 +15,8 @@ from typing import Any
 import aiosqlite
 
 from gateway.store.rows import Row
-from gateway.store.sqlite.connect import READER_PRAGMAS, store_error
+from gateway.store.sqlite.condition import Condition
+from gateway.store.sqlite.connect import READER_PRAGMAS
 
 _READERS = 2
 
@@ -26,8 +27,9 @@ Query = Callable[[str, Mapping[str, Any], int], Awaitable[list[Row]]]
 class Readers:
     """A pool of reading connections; `open` it once, `close` it once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, condition: Condition | None = None) -> None:
         self._path = path
+        self._condition = condition or Condition(path)
         self._connections: list[aiosqlite.Connection] = []
         self._next = 0
 
@@ -47,7 +49,7 @@ class Readers:
         try:
             rows = await self._connections[self._next].execute_fetchall(sql, parameters)
         except sqlite3.Error as error:
-            raise store_error(error, path=self._path) from error
+            raise self._condition.explain(error) from error
         return list(rows)
 
     async def one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
@@ -71,7 +73,7 @@ class Readers:
             await connection.execute_fetchall("BEGIN")
             yield query
         except sqlite3.Error as error:
-            raise store_error(error, path=self._path) from error
+            raise self._condition.explain(error) from error
         finally:
             await connection.close()
 

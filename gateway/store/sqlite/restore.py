@@ -23,6 +23,7 @@ from gateway.store.copies import Restored, Tell, say_nothing
 from gateway.store.lock import hold_directory
 from gateway.store.sqlite.connect import store_error
 from gateway.store.sqlite.copying import BESIDE, check_copy, copy_database, no_such_file, sync
+from gateway.store.sqlite.presence import mark
 from gateway.store.sqlite.store import explained, open_sqlite
 
 STAGING = "restoring"
@@ -139,5 +140,6 @@ def _put_in_place(draft: Path, path: Path) -> tuple[Path, ...]:
             kept.append(old.rename(path.with_name(f"{path.name}{ASIDE}{stamp}{suffix}")))
     sync(path.parent)
     draft.rename(path)
+    mark(path)
     sync(path.parent)
     return tuple(kept)

@@ -24,6 +24,7 @@ from gateway.store.sqlite.history import SqliteHistory
 from gateway.store.sqlite.inbox import SqliteInbox
 from gateway.store.sqlite.outbox import SqliteOutbox
 from gateway.store.sqlite.people import SqlitePeople
+from gateway.store.sqlite.presence import check_presence, mark
 from gateway.store.sqlite.readers import Readers
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.restored import SqliteRestored
@@ -55,7 +56,8 @@ async def open_sqlite(
     """The store in that file, made and migrated as needed; closed at the end of the block.
 
     With `lock` the data directory is held and the file is looked through. Raises HeldElsewhere, and
-    StoreError (`store_read_only`, `store_corrupt`, `store_newer`) that no waiting mends.
+    StoreError (`store_read_only`, `store_corrupt`, `store_missing`, `store_newer`) that
+    no waiting mends.
     """
     async with AsyncExitStack() as stack:
         with explained(path):
@@ -67,7 +69,7 @@ async def open_sqlite(
             stack.push_async_callback(writer.close)
             checkpoints.start()
             stack.callback(checkpoints.stop)
-            readers = Readers(path)
+            readers = Readers(path, writer.condition)
             stack.push_async_callback(readers.close)
             await readers.open()
         yield SqliteStore(writer, readers, recent, clock)
@@ -80,7 +82,7 @@ def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> No
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if lock:
             stack.enter_context(hold_directory(path.parent, owner=owner))
-        with closing(open_connection(path)) as connection, ExitStack() as while_migrating:
+        with _opened(path) as connection, ExitStack() as while_migrating:
             if lock:
                 check(connection, path)
             if missing_migrations(connection):
@@ -88,6 +90,7 @@ def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> No
                     # Nobody may serve from a store whose schema changes.
                     while_migrating.enter_context(hold_directory(path.parent, owner="migrating"))
                 migrate(connection)
+            mark(path)
             if lock:
                 forget_abandoned_answers(connection)
     finally:
@@ -105,17 +108,26 @@ def migrate_sqlite(path: Path) -> list[int]:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (
                 hold_directory(path.parent, owner="migrating"),
-                closing(open_connection(path)) as connection,
+                _opened(path) as connection,
             ):
                 check(connection, path)
-                return migrate(connection)
+                steps = migrate(connection)
+                mark(path)
+                return steps
     finally:
         os.umask(old_umask)
 
 
 @contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    check_presence(path)
+    with closing(open_connection(path)) as connection:
+        yield connection
+
+
+@contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Errors of opening as what no waiting mends, but for a full disk."""
+    """Errors of opening as what no waiting mends, but for a full disk and another writer."""
     try:
         yield
     except OSError as error:
@@ -129,5 +141,10 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
     except sqlite3.Error as error:
         found = store_error(error, path=path)
-        is_full = found.code == "store_full"
-        raise StoreError(found.message, transient=is_full, code=found.code) from error
+        passes = found.code == "store_full" or _is_busy(error)
+        raise StoreError(found.message, transient=passes, code=found.code) from error
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process holds the database just now."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

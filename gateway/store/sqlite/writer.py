@@ -26,7 +26,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from gateway.errors import StoreError, Unprocessable
-from gateway.store.sqlite.connect import open_connection, store_error
+from gateway.store.sqlite.condition import Condition
+from gateway.store.sqlite.connect import open_connection
 
 Result = TypeVar("Result")
 Operation = Callable[[sqlite3.Connection], Result]
@@ -74,10 +75,14 @@ class _Caught:
 
 
 class Writer:
-    """Runs operations for one event loop; `start` it once, `close` it once."""
+    """Runs operations for one event loop; `start` it once, `close` it once.
 
-    def __init__(self, path: Path) -> None:
+    `condition` is what is known of the file, by all who use it.
+    """
+
+    def __init__(self, path: Path, condition: Condition | None = None) -> None:
         self._path = path
+        self.condition = condition or Condition(path)
         self._after_commit: Callable[[int], None] = _ignore
         self._on_doubt: Callable[[], None] = _ignore
         self._outgoing: list[_Job] = []
@@ -104,6 +109,7 @@ class Writer:
         self._after_commit = after_commit
         self._on_doubt = on_doubt
         self._connection = open_connection(self._path)
+        self.condition.opened()
         self._thread.start()
 
     async def run(self, operation: Operation[Result]) -> Result:
@@ -187,6 +193,10 @@ class Writer:
                 connection.execute("BEGIN IMMEDIATE")
                 self._run_apart(jobs)
             connection.execute("COMMIT")
+            self.condition.check_identity()
+        except StoreError as error:
+            for job in jobs:
+                job.error = error
         except sqlite3.Error as error:
             self._undo()
             cause = error.__cause__ if isinstance(error, _GroupUndone) else error
@@ -242,7 +252,7 @@ class Writer:
         for job in jobs:
             if isinstance(job.error, sqlite3.Error):
                 cause = job.error
-                job.error = store_error(cause, path=self._path)
+                job.error = self.condition.explain(cause)
                 job.error.__cause__ = cause
             elif isinstance(job.error, UnicodeEncodeError):
                 job.error = Unprocessable(

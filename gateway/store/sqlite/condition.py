@@ -1,0 +1,44 @@
+"""The condition of an open database file: still the one that was opened, and not seen damaged.
+
+Shared by all connections of a store. What was seen once stays: a damaged file does not mend itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import StoreError
+from gateway.store.sqlite.connect import store_error
+from gateway.store.sqlite.presence import identity, lost_store
+
+
+class Condition:
+    """What is known of one file; may be used from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._damage: str | None = None
+
+    def opened(self) -> None:
+        """Remember which file it is; called when the first connection is open."""
+        self._identity = identity(self._path)
+
+    def explain(self, error: sqlite3.Error) -> StoreError:
+        """What an error of a connection means to its caller; damage is remembered."""
+        found = store_error(error, path=self._path)
+        if found.code == "store_corrupt":
+            self._damage = found.message
+        return found
+
+    def check(self) -> None:
+        """Raise StoreError, not transient, when the file is another one, gone, or damaged."""
+        if self._damage is not None:
+            raise StoreError(self._damage, transient=False, code="store_corrupt")
+        self.check_identity()
+
+    def check_identity(self) -> None:
+        """Raise StoreError when the file is another one or gone: what is written is lost then."""
+        if self._identity is not None and identity(self._path) != self._identity:
+            raise lost_store(self._path)
