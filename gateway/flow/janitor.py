@@ -33,6 +33,7 @@ class JanitorTimes:
 
     beat_s: float = 5.0
     disk_check_s: float = 2.0
+    clock_check_s: float = 1.0
     store_check_s: float = 1.0
     sweep_s: float = 60.0
 
@@ -90,6 +91,7 @@ class Janitor:
             group.create_task(self._every(self._times.beat_s, self._beat_and_recover))
             group.create_task(self._every(self._times.disk_check_s, self._check_disk))
             group.create_task(self._every(self._times.store_check_s, self._store.check))
+            group.create_task(self._every(self._times.clock_check_s, self._follow_clock))
             group.create_task(self._every(self._times.sweep_s, self._sweep))
 
     async def leave(self) -> None:
@@ -132,11 +134,16 @@ class Janitor:
         return [instance.id for instance in known if instance.heartbeat_at > oldest]
 
     async def _sweep(self) -> None:
-        now = datetime.now(UTC)
+        now = self._store.now()
         await self._store.expire_waiting(older_than=now - WAITING_LIMIT)
         removed = await self._store.sweep(self._retention, now=now)
         if any(removed.values()):
             log.info("retention_swept", **removed)
+
+    async def _follow_clock(self) -> None:
+        jump_s = await self._store.follow_clock()
+        if jump_s:
+            log.warning("clock_jump_followed", jump_s=round(jump_s, 3))
 
     async def _check_disk(self) -> None:
         """Close admission when the disk is nearly full, open it when there is room again."""

@@ -11,7 +11,8 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from time import perf_counter
 
 import structlog
@@ -153,7 +154,7 @@ class Outbox:
     async def _send(self, delivery: Delivery, channel: Channel) -> SendResult:
         """One try of one part, as the result to be written."""
         crash_point("after_t4")
-        began = perf_counter()
+        began, age = perf_counter(), self._store.now() - delivery.created_at
         pause_s = self._pacer(channel).sent(delivery.address, now=_now())
         try:
             async with asyncio.timeout(self._send_timeout_s):
@@ -164,7 +165,7 @@ class Outbox:
                     open_ref=delivery.open_ref,
                 )
             crash_point("after_send")
-            blocked = datetime.now(UTC) + timedelta(seconds=pause_s) if pause_s > 0 else None
+            blocked = self._store.now() + timedelta(seconds=pause_s) if pause_s > 0 else None
             result = SendResult(
                 delivery_id=delivery.id,
                 state="sent",
@@ -173,16 +174,23 @@ class Outbox:
                 scope="address",
             )
         except DeliveryLater as error:
-            result = later(delivery, error, now=datetime.now(UTC), jitter=random.uniform(-1, 1))
+            tried = self._aged(delivery, age=age, began=began)
+            result = later(tried, error, now=self._store.now(), jitter=random.uniform(-1, 1))
         except DeliveryRefused as error:
-            result = refused(delivery, error, now=datetime.now(UTC))
+            tried = self._aged(delivery, age=age, began=began)
+            result = refused(tried, error, now=self._store.now())
         except (DeliveryUnknown, TimeoutError) as error:
-            result = unknown(delivery, error, now=datetime.now(UTC))
+            result = unknown(delivery, error, now=self._store.now())
         except Exception as error:
             log.exception("delivery_broke", delivery_id=delivery.id, channel=channel.name)
-            result = unknown(delivery, error, now=datetime.now(UTC))
+            result = unknown(delivery, error, now=self._store.now())
         _tell(delivery, result, channel, duration_s=perf_counter() - began)
         return result
+
+    def _aged(self, delivery: Delivery, *, age: timedelta, began: float) -> Delivery:
+        """The part as old as it is now, whatever the clock has done since the try began."""
+        age += timedelta(seconds=perf_counter() - began)
+        return replace(delivery, created_at=self._store.now() - age)
 
     async def _settle(self, result: SendResult) -> list[Delivery]:
         """Write how a try ended, however long the store is away: only we know it.

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.store.protocol import Store
+from gateway.store.sqlite.clock import StoreClock
 from gateway.store.sqlite.store import open_sqlite
 
 NOON = 1_767_268_800_000_000
 
 
-class FixedClock:
+class FixedClock(StoreClock):
     """Microseconds since 1970; every reading is one later than the one before."""
 
     def __init__(self) -> None:
         self._now = NOON
+        super().__init__(wall=lambda: self._now, counted=lambda: self._now, boot="fixed")
 
     def __call__(self) -> int:
         self._now += 1

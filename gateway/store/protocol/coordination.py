@@ -102,6 +102,17 @@ class CoordinationStore(Protocol):
         """What waits right now."""
         ...
 
+    def now(self) -> datetime:
+        """The store's time, by which everything due is due: the wall's, and it does not jump."""
+        ...
+
+    async def follow_clock(self) -> float:
+        """Follow a jump of the machine's clock; by how many seconds, mostly 0.
+
+        What waits keeps what is left of its wait, and what has an age keeps it.
+        """
+        ...
+
     async def verify(self) -> list[Finding]:
         """Check the invariants of the whole store; empty = all hold."""
         ...

@@ -20,12 +20,14 @@ from gateway.store.rows import (
     to_time,
     to_time_or_none,
 )
-from gateway.store.sqlite.area import Area, Clock
+from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.clock import MICROSECONDS, StoreClock
 from gateway.store.sqlite.dedupe import check_fingerprint
 from gateway.store.sqlite.readers import Readers
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sweeping import Sweeper
 from gateway.store.sqlite.verifying import verify
+from gateway.store.sqlite.waits import follow_wall, leave_mark
 from gateway.store.sqlite.writer import Writer
 
 _BEAT = """
@@ -93,10 +95,10 @@ def forget_abandoned_answers(db: sqlite3.Connection) -> None:
 class SqliteCoordination(Area):
     """Coordination, in one SQLite file."""
 
-    def __init__(self, writer: Writer, readers: Readers, recent: Recent, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, recent: Recent, clock: StoreClock) -> None:
         super().__init__(writer, readers, recent, clock)
         self._data_version: int | None = None
-        self._sweeper = Sweeper()
+        self._sweeper = Sweeper(clock)
 
     async def beat(self, instance: Instance) -> None:
         """Write an instance's heartbeat and snapshot."""
@@ -108,7 +110,12 @@ class SqliteCoordination(Area):
             from_time(instance.heartbeat_at),
             to_json(instance.snapshot),
         )
-        await self._writer.run(lambda db: db.execute(_BEAT, row).close())
+
+        def operation(db: sqlite3.Connection) -> None:
+            db.execute(_BEAT, row)
+            leave_mark(db, self._clock.mark())
+
+        await self._writer.run(operation)
 
     async def instances(self) -> list[Instance]:
         """All known instances, newest heartbeat first."""
@@ -202,6 +209,17 @@ class SqliteCoordination(Area):
             deliveries=deliveries,
             oldest_queued_at=to_time_or_none(oldest),
         )
+
+    def now(self) -> datetime:
+        """The store's time, by which everything due is due: the wall's, and it does not jump."""
+        return to_time(self._clock())
+
+    async def follow_clock(self) -> float:
+        """Follow a jump of the machine's clock, and what waits with it; seconds, mostly 0."""
+        if not self._clock.jump():
+            return 0.0
+        jump = await self._writer.run_alone(lambda db: follow_wall(db, self._clock))
+        return jump / MICROSECONDS
 
     async def verify(self) -> list[Finding]:
         """Check the invariants of the whole store; empty = all hold."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from gateway.errors import StoreError
 from gateway.store.lock import hold_directory
 from gateway.store.sqlite.accounts import SqliteAccounts
-from gateway.store.sqlite.area import Clock, system_clock
 from gateway.store.sqlite.checkpoints import Checkpoints, finish
+from gateway.store.sqlite.clock import StoreClock
 from gateway.store.sqlite.connect import full_store, open_connection, store_error
 from gateway.store.sqlite.coordination import SqliteCoordination, forget_abandoned_answers
 from gateway.store.sqlite.dead_letters import SqliteDeadLetters
@@ -30,6 +30,7 @@ from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.restored import SqliteRestored
 from gateway.store.sqlite.schema import check, is_empty, migrate, missing_migrations
 from gateway.store.sqlite.turns import SqliteTurns
+from gateway.store.sqlite.waits import follow_wall, take_over_clock
 from gateway.store.sqlite.writer import Writer
 
 _UMASK = 0o077
@@ -51,7 +52,7 @@ class SqliteStore(
 
 @asynccontextmanager
 async def open_sqlite(
-    path: Path, *, lock: bool, owner: str, clock: Clock = system_clock
+    path: Path, *, lock: bool, owner: str, clock: StoreClock | None = None
 ) -> AsyncIterator[SqliteStore]:
     """The store in that file, made and migrated as needed; closed at the end of the block.
 
@@ -59,9 +60,10 @@ async def open_sqlite(
     StoreError (`store_read_only`, `store_corrupt`, `store_missing`, `store_newer`) that
     no waiting mends.
     """
+    clock = clock or StoreClock()
     async with AsyncExitStack() as stack:
         with explained(path):
-            _prepare(path, stack, lock=lock, owner=owner)
+            _prepare(path, stack, lock=lock, owner=owner, clock=clock)
             writer = Writer(path)
             checkpoints = Checkpoints(path, ask_writer=lambda: writer.post(finish))
             recent = Recent()
@@ -75,8 +77,10 @@ async def open_sqlite(
         yield SqliteStore(writer, readers, recent, clock)
 
 
-def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> None:
-    """Make directory and file, hold the lock, migrate."""
+def _prepare(
+    path: Path, stack: AsyncExitStack, *, lock: bool, owner: str, clock: StoreClock
+) -> None:
+    """Make directory and file, hold the lock, migrate, set the clock."""
     old_umask = os.umask(_UMASK)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,7 +95,9 @@ def _prepare(path: Path, stack: AsyncExitStack, *, lock: bool, owner: str) -> No
                     while_migrating.enter_context(hold_directory(path.parent, owner="migrating"))
                 migrate(connection)
             mark(path)
+            take_over_clock(connection, clock)
             if lock:
+                follow_wall(connection, clock)
                 forget_abandoned_answers(connection)
     finally:
         os.umask(old_umask)

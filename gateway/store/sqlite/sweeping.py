@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.domain.policy import Retention
+from gateway.store.sqlite.clock import StoreClock
 from gateway.store.sqlite.erasing import erase_session
 
 _ROWS = 500
@@ -46,16 +47,20 @@ SELECT project_id, session_id, pending = 0 AND updated_at < ? FROM session
 
 @dataclass(slots=True)
 class Sweeper:
-    """Sweeps again and again; `place` is the session it looked at last, to go on from there."""
+    """Sweeps again and again; `place` is the session it looked at last, to go on from there.
 
+    Time that the clock jumped over has not passed: it counts for nobody's age.
+    """
+
+    clock: StoreClock
     place: tuple[str, str] = ("", "")
 
     def sweep(self, db: sqlite3.Connection, retention: Retention, now: int) -> Mapping[str, int]:
         """Remove up to a few hundred rows of each table; how many went, by table."""
         removed = {
-            "turn_event": _remove(db, _OLD_EVENTS, now, retention.turn_events_h * _HOUR),
-            "inbox": _remove(db, _OLD_INBOX, now, retention.inbox_days * _DAY),
-            "idempotency": _remove(db, _OLD_KEYS, now, retention.idempotency_h * _HOUR),
+            "turn_event": self._remove(db, _OLD_EVENTS, now, retention.turn_events_h * _HOUR),
+            "inbox": self._remove(db, _OLD_INBOX, now, retention.inbox_days * _DAY),
+            "idempotency": self._remove(db, _OLD_KEYS, now, retention.idempotency_h * _HOUR),
             "instance": db.execute(_OLD_INSTANCES, (now - _INSTANCE_KEPT,)).rowcount,
             "session": self._remove_sessions(db, now, retention.messages_days * _DAY),
         }
@@ -65,7 +70,8 @@ class Sweeper:
         """Look at the next sessions, remove those in which nothing has happened for so long."""
         if kept <= 0:
             return 0
-        rows = db.execute(_NEXT_SESSIONS, (now - int(kept), *self.place, _SESSIONS)).fetchall()
+        before = self._before(now, kept)
+        rows = db.execute(_NEXT_SESSIONS, (before, *self.place, _SESSIONS)).fetchall()
         old = [(project_id, session_id) for project_id, session_id, is_old in rows if is_old]
         gone = old[:_SESSIONS_REMOVED]
         for project_id, session_id in gone:
@@ -76,8 +82,11 @@ class Sweeper:
             self.place = rows[-1][:2] if len(rows) == _SESSIONS else ("", "")
         return len(gone)
 
+    def _remove(self, db: sqlite3.Connection, sql: str, now: int, kept: float) -> int:
+        if kept <= 0:
+            return 0
+        return db.execute(sql, (_ROWS, self._before(now, kept))).rowcount
 
-def _remove(db: sqlite3.Connection, sql: str, now: int, kept: float) -> int:
-    if kept <= 0:
-        return 0
-    return db.execute(sql, (_ROWS, now - int(kept))).rowcount
+    def _before(self, now: int, kept: float) -> int:
+        """What is older than that has been kept for long enough."""
+        return now - int(kept) - self.clock.jumped_ahead(within=kept)
