@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -13,7 +13,8 @@ from gateway.agents.journal import TurnJournal
 from gateway.contract import Capabilities
 from gateway.domain.bots import Bot
 from gateway.domain.conversation import Message, TextPart, ToolCall, Usage
-from gateway.domain.ids import new_message_id
+from gateway.domain.ids import MessageId, new_message_id
+from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import (
     ClaimedTurn,
     MessageCompleted,
@@ -25,11 +26,15 @@ from gateway.domain.turns import (
     TurnWaiting,
 )
 from gateway.errors import DeliveryLater, DeliveryUnknown
-from gateway.flow.worker import WorkerTimes
+from gateway.flow.growing import GrowingMessage
+from gateway.flow.live_reply import LiveReply
+from gateway.flow.running import Running, heed
+from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import ClaimTerms
+from gateway.store.protocol.turns import LeaseNews
 from gateway.testing.channels import HeldSend
 from gateway.testing.models import Hold
-from tests.flow.house import House, house
+from tests.flow.house import CHAT, House, house, queued
 
 MESSAGE = Capabilities(live="message")
 ASKABLE = Capabilities(live="message", can_ask=True)
@@ -401,18 +406,41 @@ class TestTrouble:
 
         assert standing(home) == ["Good day."]
 
-    async def test_without_a_sure_lease_nothing_is_shown(self, data: Path) -> None:
-        hold = Hold(text="Good ", rest="day.")
-        unsure = WorkerTimes(poll_s=0.02, heartbeat_s=30, lease_s=0.01, give_back_patience_s=0.1)
-        frozen = house(data, hold, capabilities=MESSAGE, worker_times=unsure)
-        async with frozen as home:
-            await home.say("hi")
-            async with home.at_work(home.outbox.run):
-                await hold.reached.wait()
-                hold.release.set()
-                await home.channel.wait_for(lambda one: "end" in one.live_log)
+    async def test_a_process_that_cannot_be_sure_of_its_lease_shows_nothing(
+        self, data: Path
+    ) -> None:
+        async with house(data, capabilities=MESSAGE) as home:
+            await home.store.accept([queued("hi")], limits=QueueLimits())
+            [claimed] = await home.store.claim(ClaimTerms(owner=home.owner, limit=1))
+            growing = GrowingMessage(cast(Store, home.flaky), claimed, home.channel)
+            asked = asyncio.Semaphore(0)
+
+            def is_ours() -> bool:
+                asked.release()
+                return False
+
+            live = LiveReply(home.channel, CHAT, growing=growing, is_ours=is_ours)
+            async with live, asyncio.timeout(5):
+                live.notice(TextDelta(MessageId("msg_1"), "Good "))
+                for _ in range(4):
+                    await asked.acquire()
 
         assert home.channel.live_log == ["end"]
+        assert home.flaky.calls["open_part"] == 0
+        assert not live.has_shown
+
+    async def test_a_lease_is_sure_for_as_long_as_it_was_last_renewed_for(self, data: Path) -> None:
+        async with house(data) as home:
+            await home.store.accept([queued("hi")], limits=QueueLimits())
+            [claimed] = await home.store.claim(ClaimTerms(owner=home.owner, limit=1))
+        now = asyncio.get_running_loop().time()
+        running = Running(claimed, renewed_at=now - 31)
+
+        assert not running.is_ours(lease_s=30)
+        heed(LeaseNews(frozenset(), frozenset()), [running], asked_at=now - 1)
+        assert running.is_ours(lease_s=30)
+        heed(LeaseNews(frozenset({claimed.session.id}), frozenset()), [running], asked_at=now)
+        assert not running.is_ours(lease_s=30)
 
     async def test_a_doubtful_end_is_put_into_the_message_again(self, data: Path) -> None:
         hold = Hold(text="Good ", rest="day.")
