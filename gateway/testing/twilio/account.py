@@ -5,6 +5,7 @@ words what the account's state forbids. It has a clock of its own, which a test 
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,7 +51,7 @@ class Senders:
 
 
 class Account:
-    """One account; everything is kept in memory."""
+    """One account; `counts` are sent messages by address, None for all."""
 
     def __init__(self, sid: str, senders: Senders, *, consent: Consent, pace: SegmentPace) -> None:
         self.sid = sid
@@ -58,6 +59,7 @@ class Account:
         self.consent = consent
         self.pace = pace
         self.messages: dict[str, TextMessage] = {}
+        self.counts: Counter[str | None] = Counter()
         self.clock_is_ahead = timedelta()
 
     def now(self) -> datetime:
@@ -91,6 +93,7 @@ class Account:
         if not message.is_whatsapp:
             self.pace.take(sender, message.segments, at=call.at)
         self.messages[message.sid] = message
+        self.counts.update((message.to, None))
         return message
 
     def receive(
@@ -154,6 +157,8 @@ class Account:
         if message.status not in FINAL:
             raise refused(20009)
         del self.messages[message.sid]
+        if message.direction == "outbound-api":
+            self.counts.subtract((message.to, None))
 
 
 def _first_status(call: TwilioCall) -> str:

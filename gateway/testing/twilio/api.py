@@ -28,7 +28,7 @@ from gateway.testing.twilio.faults import (
     refused,
 )
 from gateway.testing.twilio.resources import Place, Resources, find_place
-from gateway.testing.twilio.rules import broken_rule
+from gateway.testing.twilio.rules import broken_rule, unknown_fields
 from gateway.testing.twilio.spec import TwilioSpec
 from gateway.testing.wire import JsonObject
 
@@ -112,17 +112,18 @@ class TwilioApi:
         if place.account_sid != self._account.sid:
             raise refused(20404, f"The requested resource {call.path} was not found")
         rule = broken_rule(call) if call.operation == "CreateMessage" else None
-        unfit: list[str] = []
-        if self.spec is not None and call.operation != DOWNLOAD:
-            unfit = self.spec.call_problems(
-                call.operation, call.fields, path_fields=place.path_fields
-            )
+        unfit = self._unfit(call, place)
         text = [f"{rule.code} {rule.document['message']}"] if rule else []
         call.problems = (*text, *unfit)
         if rule is not None:
             raise TwilioRefused(rule)
         if unfit and self._strict:
             raise refused(20001, unfit[0])
+
+    def _unfit(self, call: TwilioCall, place: Place) -> list[str]:
+        if self.spec is None or call.operation == DOWNLOAD:
+            return unknown_fields(call)
+        return self.spec.call_problems(call.operation, call.fields, path_fields=place.path_fields)
 
     async def _answer_call(
         self, request: web.BaseRequest, call: TwilioCall, place: Place

@@ -228,9 +228,9 @@ class TwilioServer(People):
     ) -> list[TextMessage]:
         """Wait until so many messages were sent (to that address) and give them."""
         await self.wait_until(
-            lambda: len(self.sent(to)) >= count,
+            lambda: self._account.counts[to] >= count,
             timeout_s=timeout_s,
-            otherwise=lambda: f"{len(self.sent(to))} of {count} messages were sent",
+            otherwise=lambda: f"{self._account.counts[to]} of {count} messages were sent",
         )
         return self.sent(to)
 

@@ -7,6 +7,7 @@ depends on the account (its numbers, who has opted out) is in `account.py`.
 import contextlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,6 +20,25 @@ MAX_MEDIA: Final = 10
 MAX_VALIDITY_S: Final = 36000
 MAX_URL_CHARS: Final = 4000
 """Error dictionary, 21609."""
+
+_PAGING: Final = ("PageSize", "Page", "PageToken")
+
+FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "CreateMessage": frozenset(
+        {
+            *("To", "From", "FallbackFrom", "MessagingServiceSid", "Body", "MediaUrl"),
+            *("ContentSid", "ContentVariables", "StatusCallback", "ApplicationSid"),
+            *("ValidityPeriod", "ScheduleType", "SendAt", "SendAsMms", "SmartEncoded"),
+            *("ShortenUrls", "PersistentAction", "ProvideFeedback", "Attempt", "MaxPrice"),
+            *("ForceDelivery", "ContentRetention", "AddressRetention", "TrafficType"),
+            "RiskCheck",
+        }
+    ),
+    "UpdateMessage": frozenset({"Body", "Status"}),
+    "ListMessage": frozenset({"To", "From", "DateSent", "DateSent<", "DateSent>", *_PAGING}),
+    "ListMedia": frozenset({"DateCreated", "DateCreated<", "DateCreated>", *_PAGING}),
+}
+"""Fields of each operation (twilio-oai, twilio_api_v2010, April 2026); others have none."""
 
 _E164: Final = re.compile(r"\+[1-9]\d{6,14}")
 _SHORT_CODE: Final = re.compile(r"\d{3,8}")
@@ -51,6 +71,12 @@ def is_absolute_url(text: str) -> bool:
         host_is_good = _HOST.fullmatch(parts.hostname or "") is not None
         return parts.scheme in {"http", "https"} and host_is_good and len(text) <= MAX_URL_CHARS
     return False
+
+
+def unknown_fields(call: TwilioCall) -> list[str]:
+    """Fields the operation does not have: for when no description judges them."""
+    known = FIELDS.get(call.operation, frozenset())
+    return [f"there is no field {name}" for name in call.fields if name not in known]
 
 
 def broken_rule(call: TwilioCall) -> TwilioError | None:

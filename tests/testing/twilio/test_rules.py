@@ -184,6 +184,25 @@ async def test_a_body_that_is_no_form_lacks_everything():
     assert (status, answer["code"]) == (400, 21604)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("POST", "/Messages.json", {"To": ADA, "From": "+15550100001", "Body": "a", "body": "a"}),
+        ("GET", "/Messages.json", {"DateSentAfter": "2026-11-21"}),
+        ("GET", ".json", {"Details": "all"}),
+    ],
+    ids=["create", "list", "account"],
+)
+async def test_a_field_the_operation_does_not_have_is_refused(method, path, fields):
+    place = "data" if method == "POST" else "params"
+
+    async with TwilioServer() as twilio, plain(twilio) as client:
+        status, answer = await client.ask(method, path, **{place: fields})
+
+    assert (status, answer["code"]) == (400, 20001)
+    assert "there is no field" in twilio.problems[0]
+
+
 async def test_an_address_that_does_not_exist_is_a_problem():
     async with TwilioServer() as twilio, plain(twilio) as client:
         unknown = await client.ask("GET", "/Mesages.json")

@@ -380,6 +380,8 @@ async def test_a_deleted_message_is_gone(twilio, client):
     again, _ = await client.ask("GET", path)
 
     assert (deleted, again) == (204, 404)
+    with pytest.raises(TimeoutError, match="0 of 1"):
+        await twilio.wait_for_sent(1, timeout_s=0.01)
 
 
 async def test_what_does_not_come_is_said(twilio):

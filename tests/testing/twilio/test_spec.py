@@ -4,6 +4,7 @@ import pytest
 
 from gateway.testing import MediaFile, TwilioServer
 from gateway.testing.twilio.faults import ASYNC_CODES
+from gateway.testing.twilio.rules import FIELDS
 from gateway.testing.twilio.spec import TwilioSpec
 from tests.testing.twilio.client import ADA, plain, spec_file
 
@@ -82,6 +83,11 @@ def test_an_answer_that_does_not_fit_is_found(spec):
     assert any("there is no field subresource_uris" in problem for problem in problems)
     assert any("page: '1' is not of type integer" in problem for problem in problems)
     assert any("next_page_uri is missing" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("operation", sorted(FIELDS))
+def test_the_fields_known_without_a_description_are_those_it_has(spec, operation):
+    assert set(spec.operations[operation].fields) == FIELDS[operation]
 
 
 def test_every_status_of_a_journey_is_one_of_twilio(spec):
