@@ -81,20 +81,24 @@ class GatewayProcess:
         """Everything it has written so far."""
         return self.log_path.read_text() if self.log_path.exists() else ""
 
-    async def start(self, *, arguments: Sequence[str] = ()) -> None:
+    async def start(
+        self, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         """Start `serve` and return when it is ready; raises RuntimeError with its log if not."""
-        await self.spawn(arguments=arguments)
+        await self.spawn(arguments=arguments, environment=environment)
         await self.wait_until_ready()
 
-    async def spawn(self, *, arguments: Sequence[str] = ()) -> None:
-        """Start `serve` and return at once."""
+    async def spawn(
+        self, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start `serve` and return at once; `environment` is added for this one start."""
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command("serve", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env={**self._environment, **(environment or {})},
                 cwd=self.folder,
             )
 
