@@ -14,6 +14,7 @@ from typing import Final, Self
 from gateway.testing.loopback import Changes, Loopback
 from gateway.testing.slack.api import SlackApi
 from gateway.testing.slack.deliveries import Delivery, EventAttempt, EventRetry, Kind
+from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.events import url_verification
 from gateway.testing.slack.faults import Fault, FaultRule, SlackCall
 from gateway.testing.slack.messages import SlackMessage
@@ -67,8 +68,9 @@ class SlackServer(People):
             rotates=rotates,
         )
         super().__init__(world)
-        self._courier = EventCourier(world.deliveries, secret=signing_secret, retry=retry)
-        self.sockets = SocketMode(world.deliveries, retry=retry, on_change=tell)
+        errands = self._errands = Errands()
+        self._courier = EventCourier(world.deliveries, errands, secret=signing_secret, retry=retry)
+        self.sockets = SocketMode(world.deliveries, errands, retry=retry, on_change=tell)
         world.deliveries.carry = self.sockets.carry
         world.deliveries.hold()
         self._api = SlackApi(
@@ -292,6 +294,7 @@ class SlackServer(People):
 
     async def __aenter__(self) -> Self:
         await self._door.open()
+        self._errands.open()
         self._deliveries.release()
         return self
 
@@ -301,8 +304,9 @@ class SlackServer(People):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._courier.stop()
-        await self.sockets.stop()
+        await self._errands.end()
+        await self._courier.close()
+        self.sockets.cut()
         await self._door.close()
 
     def _echo_event(self, channel: Channel, event: JsonObject) -> None:

@@ -114,7 +114,8 @@ def remarks(method: str, params: JsonObject) -> Iterator[str]:
     needed, allowed = ARGUMENTS[method]
     for name in sorted(set(params) - needed - allowed - {"team_id"}):
         yield f"there is no argument {name}"
-    if params.get("blocks") and not params.get("text") and method in NEEDS_CONTENT:
+    has_text = params.get("text") or params.get("markdown_text")
+    if params.get("blocks") and not has_text and method in NEEDS_CONTENT:
         yield "blocks without a text for notifications"
 
 

@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from gateway.testing.loopback import stall
 from gateway.testing.slack.deliveries import Deliveries, Delivery, EventAttempt, EventRetry
+from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.faults import refused
 from gateway.testing.slack.workspaces import APP_ID
 from gateway.testing.wire import JsonObject
@@ -62,13 +63,19 @@ class SocketMode:
     """The app's WebSockets and what goes over them."""
 
     def __init__(
-        self, deliveries: Deliveries, *, retry: EventRetry, on_change: Callable[[], None]
+        self,
+        deliveries: Deliveries,
+        errands: Errands,
+        *,
+        retry: EventRetry,
+        on_change: Callable[[], None],
     ) -> None:
         self.is_enabled = True
         self.problems: list[str] = []
         self.live: list[SocketConnection] = []
         self.opened = 0
         self._deliveries = deliveries
+        self._errands = errands
         self._retry = retry
         self._on_change = on_change
         self._tickets: set[str] = set()
@@ -77,7 +84,6 @@ class SocketMode:
         self._bodies: dict[str, str] = {}
         self._turn = itertools.count()
         self._connected = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._carried: dict[asyncio.Task[None], Delivery] = {}
 
     # --- connections
@@ -149,7 +155,7 @@ class SocketMode:
 
     def carry(self, delivery: Delivery) -> None:
         """Deliver over whatever connection there is, or will be."""
-        task = self._spawn(self._deliver(delivery))
+        task = self._errands.run(self._deliver(delivery))
         self._carried[task] = delivery
         task.add_done_callback(self._carried.pop)
 
@@ -245,7 +251,7 @@ class SocketMode:
         for connection in leaving:
             connection.is_draining = True
             await connection.send(_disconnect(reason))
-        self._spawn(_close(leaving, close_after_s))
+        self._errands.run(_close(leaving, close_after_s))
 
     def stall(self) -> None:
         """Let every connection fall silent: open, but nothing goes through in either direction."""
@@ -259,19 +265,6 @@ class SocketMode:
             connection.cut()
             self._forget(connection)
         return len(cut)
-
-    async def stop(self) -> None:
-        """Close everything."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.cut()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 async def _close(connections: list[SocketConnection], after_s: float) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from gateway.testing.slack.deliveries import Deliveries, Delivery, EventAttempt, EventRetry, Kind
+from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.signature import signed_headers
 from gateway.testing.wire import JsonObject
 
@@ -51,21 +52,21 @@ class Forgery:
 
 
 class EventCourier:
-    """Carries deliveries to the request URLs until it is stopped."""
+    """Carries deliveries to the request URLs."""
 
-    def __init__(self, deliveries: Deliveries, *, secret: str, retry: EventRetry) -> None:
+    def __init__(
+        self, deliveries: Deliveries, errands: Errands, *, secret: str, retry: EventRetry
+    ) -> None:
         self.urls: RequestUrls | None = None
         self._deliveries = deliveries
+        self._errands = errands
         self._secret = secret
         self._retry = retry
-        self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def carry(self, delivery: Delivery) -> None:
         """Deliver as often as it takes, beside whatever else is on its way."""
-        task = asyncio.get_running_loop().create_task(self._deliver(delivery))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._errands.run(self._deliver(delivery))
 
     async def post(
         self,
@@ -100,11 +101,8 @@ class EventCourier:
         )
         return attempt, wants_no_more
 
-    async def stop(self) -> None:
-        """Deliver nothing more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def close(self) -> None:
+        """Let go of the connections."""
         if self._session is not None:
             await self._session.close()
 

@@ -15,10 +15,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from gateway.testing import SlackServer
 from gateway.testing.loopback import Changes
+from gateway.testing.slack.requests import FORM_ONLY
 
 
 class Client:
-    """Calls Web API methods with JSON bodies, without any library in between."""
+    """Calls Web API methods, with JSON where Slack reads it, without any library in between."""
 
     def __init__(self, slack: SlackServer, session: aiohttp.ClientSession, token: str) -> None:
         self.slack = slack
@@ -27,7 +28,13 @@ class Client:
 
     async def call(self, method: str, **params) -> dict:
         url = self.slack.api_url + method
-        async with self.session.post(url, json=params, headers=self.headers) as response:
+        is_form = method in FORM_ONLY
+        async with self.session.post(
+            url,
+            headers=self.headers,
+            data=params if is_form else None,
+            json=None if is_form else params,
+        ) as response:
             answer = await response.json()
             assert response.status == (429 if answer.get("error") == "ratelimited" else 200)
             return answer
