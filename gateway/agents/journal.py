@@ -22,6 +22,10 @@ class Recalled:
     is_ok: bool
 
 
+class TurnLost(Exception):
+    """The turn is not ours any more: whoever has it now makes its calls."""
+
+
 class TurnJournal(Protocol):
     """The memory of one turn over its attempts. Steps count tool calls from 0."""
 
@@ -33,6 +37,7 @@ class TurnJournal(Protocol):
         """Remember that a call is about to be made; returns its idempotency key.
 
         May be called again for a step whose call was begun and never ended, with the same call.
+        Raises TurnLost before anything with an effect is done for a turn that somebody else has.
         """
         ...
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.agents.journal import TurnJournal
+from gateway.agents.journal import TurnJournal, TurnLost
 from gateway.domain.bots import Bot
 from gateway.domain.turns import (
     CRASHES_BEFORE_DEAD,
@@ -78,7 +78,7 @@ class Attempt:
         self._has_shown = False
 
     async def run(self) -> TurnOutcome:
-        """Work the turn to its outcome; a cancellation passes through."""
+        """Work the turn to its outcome; a cancellation and TurnLost pass through."""
         turn = self._claimed.turn
         if turn.crash_count > CRASHES_BEFORE_DEAD:
             return await self._sorry(replace(self._progress.failed(POISON), state="dead"))
@@ -100,9 +100,11 @@ class Attempt:
         return await self._guarded(self._rendered(outcome)) or outcome
 
     async def _guarded(self, work: Awaitable[TurnOutcome]) -> TurnOutcome | None:
-        """The outcome of some work; None when it broke, which is logged."""
+        """The outcome of some work; None when it broke, which is logged. Raises TurnLost."""
         try:
             return await work
+        except TurnLost:
+            raise
         except Exception:
             log.exception("turn_broke", turn_id=self._claimed.turn.id)
             return None

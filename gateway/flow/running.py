@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.agents.journal import TurnLost
 from gateway.domain.turns import ClaimedTurn, TurnOutcome
 from gateway.flow.attempt import Attempt
 from gateway.store.protocol.turns import LeaseNews
@@ -40,12 +41,15 @@ class Running:
             self.reason = reason
 
     async def think(self, attempt: Attempt) -> TurnOutcome | None:
-        """The outcome of the attempt; None when it was stopped before it had one."""
+        """The outcome of the attempt; None when it was stopped, or lost, before it had one."""
         thinking = self._thinking = asyncio.create_task(attempt.run())
         try:
             await asyncio.wait((thinking,))
         finally:
             thinking.cancel()
+        if not thinking.cancelled() and isinstance(thinking.exception(), TurnLost):
+            self.reason = self.reason or "lost"
+            return None
         return None if thinking.cancelled() else thinking.result()
 
     def is_ours(self, *, lease_s: float) -> bool:

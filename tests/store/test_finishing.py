@@ -244,7 +244,7 @@ class TestWaiting:
 
         first = await claim_one(store)
         assert first.turn.id == claimed.turn.id
-        assert first.turn.options.tool_results == {"call_1": "declined"}
+        assert first.turn.options.tool_results == {}
         await commit(store, first)
         assert (await claim_one(store)).turn.id == second.turn_id
 
@@ -258,7 +258,7 @@ class TestWaiting:
 
         assert committed.turn is not None
         assert (committed.turn.state, committed.has_more) == ("queued", True)
-        assert (await claim_one(store)).turn.options.tool_results == {"call_1": "declined"}
+        assert (await claim_one(store)).turn.options.tool_results == {}
 
     async def test_a_schedule_does_not_decline_a_question(self, store: Store) -> None:
         claimed = await _waiting(store, chat_turn())
@@ -281,7 +281,7 @@ class TestWaiting:
         assert (too_early, expired) == (0, 1)
         again = await claim_one(store)
         assert again.turn.id == claimed.turn.id
-        assert again.turn.options.tool_results == {"call_1": "declined"}
+        assert again.turn.options.tool_results == {}
 
     async def test_parts_of_a_turn_that_waited_are_numbered_on(self, store: Store) -> None:
         claimed = await claimed_turn(store)
@@ -374,8 +374,9 @@ class TestTools:
         clock.advance(31)
         await claim_one(store, "other")
 
-        await store.begin_tool(claimed.lease, claimed.turn.id, step=0, call=CALL)
+        is_ours = await store.begin_tool(claimed.lease, claimed.turn.id, step=0, call=CALL)
 
+        assert not is_ours
         assert await store.tool_results(PROJECT, claimed.turn.id) == {}
 
 

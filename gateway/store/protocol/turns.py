@@ -117,8 +117,11 @@ class TurnStore(Protocol):
         """Store the platform's reference of an opened message; False = not ours any more."""
         ...
 
-    async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> None:
-        """Write that a call is about to be made; (turn, step) is its idempotency key."""
+    async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> bool:
+        """Write that a call is about to be made; (turn, step) is its idempotency key.
+
+        False = nothing was written, as the lease does not hold: the call must not be made.
+        """
         ...
 
     async def end_tool(
@@ -148,7 +151,7 @@ class TurnStore(Protocol):
         ...
 
     async def expire_waiting(self, *, older_than: datetime) -> int:
-        """Queue waiting turns whose deadline passed, their calls answered as declined."""
+        """Queue waiting turns whose deadline passed; their calls have no result: declined."""
         ...
 
     async def turn(

@@ -17,7 +17,7 @@ from typing import Any
 from gateway.domain.conversation import Session
 from gateway.domain.ids import ProjectId, SessionId
 from gateway.domain.turns import Lease
-from gateway.store.rows import Row, to_json, to_session, to_tool_calls
+from gateway.store.rows import Row, to_json, to_session
 from gateway.store.sqlite.columns import SessionAt
 
 _SELECT = "SELECT * FROM session_row WHERE project_id = ? AND session_id = ?"
@@ -38,7 +38,7 @@ SELECT turn_id, seq, attempts, ready_at, source_order FROM turn INDEXED BY turn_
  ORDER BY seq
 """
 _WAITING = """
-SELECT turn_id, tool_calls FROM turn INDEXED BY turn_unfinished
+SELECT turn_id FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'waiting'
 """
 _RESUME = """
@@ -47,9 +47,6 @@ UPDATE turn
        options = json_set(coalesce(options, '{}'), '$.tool_results', json(?))
  WHERE project_id = ? AND turn_id = ?
 """
-
-DECLINED = "declined"
-"""What a waiting call gets as its result when nobody answered it."""
 
 
 @dataclass(slots=True)
@@ -212,13 +209,12 @@ def keep_place(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
 
 
 def decline_waiting(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
-    """Queue the waiting turns of a session again, each of their calls answered as declined."""
+    """Queue the waiting turns of a session again; calls without a result count as declined."""
     if not sheet.waiting:
         return
     waiting = db.execute(_WAITING, (sheet.project_id, sheet.session_id)).fetchall()
-    for turn_id, calls in waiting:
-        results = {call.id: DECLINED for call in to_tool_calls(calls)}
-        resume(db, sheet, turn_id, results, now)
+    for (turn_id,) in waiting:
+        resume(db, sheet, turn_id, {}, now)
 
 
 def resume(

@@ -36,7 +36,6 @@ from gateway.store.sqlite.columns import TurnAt
 from gateway.store.sqlite.finish import finish_turn, holds_lease
 from gateway.store.sqlite.opening import close_left_behind, keep_open_ref, open_part
 from gateway.store.sqlite.sessions import (
-    DECLINED,
     keep_place,
     load_sheet,
     resume,
@@ -73,7 +72,7 @@ UPDATE turn SET state = 'cancelled', cancel_requested = 1, finished_at = ?, wait
  WHERE project_id = ? AND turn_id = ?
 """
 _OVERDUE = """
-SELECT project_id, session_id, turn_id, tool_calls FROM turn WHERE waiting_at < ? LIMIT 200
+SELECT project_id, session_id, turn_id FROM turn WHERE waiting_at < ? LIMIT 200
 """
 _BEGIN_TOOL = """
 INSERT INTO tool_call (project_id, turn_id, step, call_id, name, arguments, begun_at)
@@ -157,16 +156,18 @@ class SqliteTurns(Area):
         """Store where the platform shows an opened message; False without the lease."""
         return await self._writer.run(lambda db: keep_open_ref(db, lease, delivery_id, open_ref))
 
-    async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> None:
-        """Write that a call is about to be made; without the lease nothing is written."""
+    async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> bool:
+        """Write that a call is about to be made; False, and nothing, without the lease."""
 
-        def operation(db: sqlite3.Connection) -> None:
-            if holds_lease(db, lease):
-                stored = (clean(call.id), clean(call.name), clean(call.arguments))
-                key = (lease.project_id, turn_id, step)
-                db.execute(_BEGIN_TOOL, (*key, *stored, self._clock()))
+        def operation(db: sqlite3.Connection) -> bool:
+            if not holds_lease(db, lease):
+                return False
+            stored = (clean(call.id), clean(call.name), clean(call.arguments))
+            key = (lease.project_id, turn_id, step)
+            db.execute(_BEGIN_TOOL, (*key, *stored, self._clock()))
+            return True
 
-        await self._writer.run(operation)
+        return await self._writer.run(operation)
 
     async def end_tool(
         self, lease: Lease, turn_id: TurnId, *, step: int, result: str, is_ok: bool
@@ -202,14 +203,13 @@ class SqliteTurns(Area):
         )
 
     async def expire_waiting(self, *, older_than: datetime) -> int:
-        """Queue waiting turns whose deadline passed, their calls answered as declined."""
+        """Queue waiting turns whose deadline passed; their calls have no result: declined."""
 
         def operation(db: sqlite3.Connection) -> int:
             now = self._clock()
             overdue = db.execute(_OVERDUE, (from_time(older_than),)).fetchall()
-            for project_id, session_id, turn_id, calls in overdue:
-                results = {call.id: DECLINED for call in to_tool_calls(calls)}
-                _queue_again(db, (project_id, session_id, turn_id), results, now)
+            for project_id, session_id, turn_id in overdue:
+                _queue_again(db, (project_id, session_id, turn_id), {}, now)
             return len(overdue)
 
         return await self._writer.run(operation)
