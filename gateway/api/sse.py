@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
@@ -18,8 +19,11 @@ from aiohttp import web
 from gateway.api.http.settings import ApiSettings
 from gateway.api.http.state import STATE
 
-MAX_BUFFER_BYTES = 131_072
-"""Frames held for one reader beside the 128 KiB the connection itself may hold."""
+MAX_BUFFER_BYTES = 32_768
+"""Frames held for one reader, beside the piece that is being written and what waits behind it."""
+
+MAX_WAITING_BYTES = 16_384
+"""What the connection may hold that the system does not take."""
 
 MAX_UNSENT_BYTES = 131_072
 """What the system may hold for one reader; it would take megabytes before we notice anything."""
@@ -27,7 +31,7 @@ MAX_UNSENT_BYTES = 131_072
 FIRST_WAIT_S = 1.0
 """How long an error may still become an ordinary answer before the stream is begun."""
 
-_PIECE_BYTES = 65_536
+_PIECE_BYTES = 16_384
 _RETRY = b"retry: 2000\n\n"
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _HEADERS = {
@@ -93,6 +97,8 @@ async def _begin(request: web.Request, headers: Mapping[str, str]) -> web.Stream
     connection = request.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNSENT_BYTES)
+    if request.transport is not None:
+        request.transport.set_write_buffer_limits(high=MAX_WAITING_BYTES)
     await response.prepare(request)
     return response
 
@@ -111,6 +117,7 @@ async def _write(
         for start in range(0, len(data), _PIECE_BYTES):
             async with asyncio.timeout(settings.stall_s):
                 await response.write(data[start : start + _PIECE_BYTES])
+        data = b""  # whoever is slow holds nothing while waiting
         if feed.is_over and not feed.has_news:
             return
         await feed.wait(settings.ping_s)
@@ -127,7 +134,7 @@ class _Feed:
 
     def __init__(self, source: AsyncGenerator[bytes, None]) -> None:
         self._source = source
-        self._frames: list[bytes] = []
+        self._frames: deque[bytes] = deque()
         self._size = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -163,11 +170,15 @@ class _Feed:
             return
 
     def take(self) -> bytes:
-        """All waiting frames as one piece; makes room."""
-        data = b"".join(self._frames)
-        self._frames.clear()
-        self._size = 0
-        self._room.set()
-        if not self.is_over:
+        """Waiting frames as one piece, not much longer than what is written at once."""
+        taken, size = [], 0
+        while self._frames and size < _PIECE_BYTES:
+            frame = self._frames.popleft()
+            taken.append(frame)
+            size += len(frame)
+        self._size -= size
+        if self._size <= MAX_BUFFER_BYTES:
+            self._room.set()
+        if not self._frames and not self.is_over:
             self._news.clear()
-        return data
+        return b"".join(taken)

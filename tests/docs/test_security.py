@@ -41,7 +41,7 @@ def test_a_key_without_scopes_has_all_but_the_last_two() -> None:
 def test_times_and_sizes_are_those_of_the_code() -> None:
     assert (TOKEN_LIFE.total_seconds(), RENEWABLE_FOR.days) == (3600, 30)
     settings = ApiSettings(public_url="http://x")
-    assert (HEAD_S, IDLE_S, settings.body_timeout_s, settings.stall_s) == (10, 25, 25, 20)
+    assert (HEAD_S, IDLE_S, settings.body_timeout_s, settings.stall_s) == (10, 25, 25, 10)
     assert f"{MAX_LINE_BYTES} bytes a line or header, {MAX_HEADERS} headers" in PAGE
     assert settings.limits.requests_per_minute == 600
     assert settings.limits.bad_keys_per_minute == 60

@@ -24,7 +24,7 @@ class ApiSettings:
     cors_origins: frozenset[str] = frozenset()
     limits: CallerLimits = field(default_factory=CallerLimits)
     ping_s: float = 15
-    stall_s: float = 20
+    stall_s: float = 10
     body_timeout_s: float = 25.0
     turn_wait_s: float = 310
 
