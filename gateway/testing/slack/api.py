@@ -110,7 +110,6 @@ class SlackApi:
             given = await _arguments(request, method)
         except Refused as unreadable:
             call.error = unreadable.error.error
-            call.body = await request.read()
         else:
             call.params, call.token, call.body = given.params, given.token, given.body
             call.problems += given.problems

@@ -79,13 +79,14 @@ class Deliveries:
     def __init__(self, on_change: Callable[[], None]) -> None:
         self.all: list[Delivery] = []
         self.carry: Callable[[Delivery], None] | None = None
+        self._pending: dict[int, Delivery] = {}
         self._held: list[Delivery] | None = None
         self._on_change = on_change
 
     @property
     def pending(self) -> list[Delivery]:
         """What is neither acknowledged nor given up."""
-        return [delivery for delivery in self.all if delivery.state == "pending"]
+        return list(self._pending.values())
 
     @property
     def attempts(self) -> list[EventAttempt]:
@@ -97,6 +98,7 @@ class Deliveries:
         """Hand something over, or keep it for later while deliveries are held back."""
         delivery = Delivery(kind, payload)
         self.all.append(delivery)
+        self._pending[id(delivery)] = delivery
         if self._held is not None:
             self._held.append(delivery)
         else:
@@ -117,13 +119,17 @@ class Deliveries:
         """A try ended."""
         delivery.attempts.append(attempt)
         if attempt.is_success:
-            delivery.state = "acknowledged"
+            self._settle(delivery, "acknowledged")
         self._on_change()
 
     def give_up(self, delivery: Delivery) -> None:
         """No further try is made."""
-        delivery.state = "given up"
+        self._settle(delivery, "given up")
         self._on_change()
+
+    def _settle(self, delivery: Delivery, state: State) -> None:
+        delivery.state = state
+        self._pending.pop(id(delivery), None)
 
     def _go(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:

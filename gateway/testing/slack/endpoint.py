@@ -241,15 +241,14 @@ class SlackServer(People):
 
         A message counts when Slack accepted it, also when its answer got lost.
         """
-        bots = {workspace.bot_id for workspace in self._directory.workspaces.values()}
-        return [m for m in self.messages(channel) if m.bot_id in bots and not m.is_thread_root]
+        return [message for message in self.messages(channel) if message.is_of_app]
 
     async def wait_for_sent(
         self, count: int, *, timeout_s: float | None = 5.0, channel: str | None = None
     ) -> list[SlackMessage]:
         """Wait until so many messages of the app stand there and none is still streamed."""
         await self.wait_until(
-            lambda: len([m for m in self.sent(channel) if not m.is_streaming]) >= count,
+            lambda: self._conversations.sent[channel] >= count,
             timeout_s=timeout_s,
             otherwise=lambda: f"{len(self.sent(channel))} of {count} messages were sent",
         )

@@ -6,11 +6,13 @@ something that is not there is refused in Slack's words.
 """
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from gateway.testing.slack.faults import refused
+from gateway.testing.slack.workspaces import APP_ID
 from gateway.testing.wire import JsonObject
 
 MAX_TEXT: Final = 40_000
@@ -51,9 +53,14 @@ class SlackMessage:
         return self.thread_ts is not None and self.thread_ts != self.ts
 
     @property
-    def is_thread_root(self) -> bool:
-        """It is only the invisible beginning of an assistant's thread."""
-        return self.extra.get("subtype") == "assistant_app_thread"
+    def is_of_app(self) -> bool:
+        """The app itself sent it."""
+        return self.extra.get("app_id") == APP_ID
+
+    @property
+    def is_whole(self) -> bool:
+        """It stands there and does not grow any more."""
+        return not self.is_deleted and not self.is_streaming
 
     def with_files(self, files: tuple[JsonObject, ...], comment: str) -> Self:
         """The same message as the share of some files."""
@@ -101,36 +108,49 @@ class Clock:
 
 
 class Conversations:
-    """The messages of all channels, in the order of their timestamps."""
+    """The messages of all channels; `sent` counts whole ones of the app, None: in all channels."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self._messages: dict[tuple[str, str], SlackMessage] = {}
+        self.sent: Counter[str | None] = Counter()
+        self._messages: dict[str, dict[str, SlackMessage]] = defaultdict(dict)
+        self._streaming: dict[tuple[str, str], SlackMessage] = {}
+
+    @property
+    def streaming(self) -> list[SlackMessage]:
+        """Messages that still grow."""
+        return list(self._streaming.values())
 
     def standing(self, channel: str | None = None) -> list[SlackMessage]:
         """Messages that were not deleted (of that channel), oldest first."""
-        return [
-            message
-            for message in self._messages.values()
-            if not message.is_deleted and channel in (None, message.channel)
-        ]
+        if channel is not None:
+            return [m for m in self._messages[channel].values() if not m.is_deleted]
+        every = (m for place in self._messages.values() for m in place.values())
+        return sorted((m for m in every if not m.is_deleted), key=lambda m: float(m.ts))
 
     def add(self, message: SlackMessage) -> SlackMessage:
         """A new message."""
         if message.thread_ts is not None:
-            parent = self._messages.get((message.channel, message.thread_ts))
+            parent = self._messages[message.channel].get(message.thread_ts)
             if parent is not None and parent.thread_ts is None:
                 self.put(replace(parent, thread_ts=parent.ts))
         return self.put(message)
 
     def put(self, message: SlackMessage) -> SlackMessage:
         """The message as it stands from now on."""
-        self._messages[message.channel, message.ts] = message
+        place, key = self._messages[message.channel], (message.channel, message.ts)
+        old, place[message.ts] = place.get(message.ts), message
+        self._streaming.pop(key, None)
+        if message.is_streaming:
+            self._streaming[key] = message
+        if message.is_of_app:
+            change = message.is_whole - (old is not None and old.is_whole)
+            self.sent.update({message.channel: change, None: change})
         return message
 
     def find(self, channel: str, ts: str) -> SlackMessage | None:
         """The message that stands there."""
-        message = self._messages.get((channel, ts))
+        message = self._messages[channel].get(ts)
         return None if message is None or message.is_deleted else message
 
     def existing(self, channel: str, ts: str) -> SlackMessage:

@@ -204,8 +204,9 @@ class People:
         place = self.channel(channel, user=user)
         self._directory.member(place.team, user)
         self._conversations.require_thread(channel, thread_ts)
-        if mention:
-            text = f"<@{self._directory.workspaces[place.team].bot_user}> {text}"
+        name = f"<@{self._directory.workspaces[place.team].bot_user}>"
+        if mention and name not in text:
+            text = f"{name} {text}"
         said = SlackMessage(
             ts=self._conversations.clock.next_ts(),
             channel=channel,

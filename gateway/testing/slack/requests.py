@@ -51,15 +51,18 @@ class Arguments:
 
 async def read_arguments(request: web.BaseRequest, method: str) -> Arguments:
     """The arguments and the token of a call; refused when the body cannot be read."""
-    body = await request.read()
+    is_multipart = request.content_type == "multipart/form-data"
+    body = b"" if is_multipart else await request.read()
     params: JsonObject = dict(request.query)
     problems = []
     if params.pop("token", None) is not None:
         problems.append("the token stands in the address, where it is not read")
     if method in FORM_ONLY and request.content_type == "application/json":
         problems.append("JSON, where only a form is read")
+    elif is_multipart:
+        params |= await _multipart(request)
     else:
-        params |= await _body_of(request, body)
+        params |= _body_of(request.content_type, body)
     form_token = str(params.pop("token", ""))
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else form_token
@@ -67,17 +70,22 @@ async def read_arguments(request: web.BaseRequest, method: str) -> Arguments:
     return Arguments(values, token, body, tuple(problems))
 
 
-async def _body_of(request: web.BaseRequest, body: bytes) -> JsonObject:
+def _body_of(content_type: str, body: bytes) -> JsonObject:
     if not body:
         return {}
-    if request.content_type == "application/json":
+    if content_type == "application/json":
         return _json_object(body)
-    if request.content_type == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(body.decode(), keep_blank_values=True))
-    if request.content_type == "multipart/form-data":
-        posted = await request.post()
-        return {name: value for name, value in posted.items() if isinstance(value, str)}
+    if content_type == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     raise refused("invalid_post_type")
+
+
+async def _multipart(request: web.BaseRequest) -> JsonObject:
+    try:
+        posted = await request.post()
+    except ValueError:
+        raise refused("invalid_form_data") from None
+    return {name: value for name, value in posted.items() if isinstance(value, str)}
 
 
 def _json_object(body: bytes) -> JsonObject:

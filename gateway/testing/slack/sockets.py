@@ -100,7 +100,7 @@ class SocketMode:
         """Serve one WebSocket until it ends."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
-            self.problems.append("a WebSocket address was used twice, or never given out")
+            self._complain("a WebSocket address was used twice, or never given out")
             return web.Response(status=403, text="ticket is not valid")
         self._tickets.discard(ticket)
         socket = web.WebSocketResponse(autoping=False, autoclose=False)
@@ -139,7 +139,7 @@ class SocketMode:
         elif frame.type is WSMsgType.TEXT:
             self._read_answer(connection, frame.data)
         elif frame.type is not WSMsgType.PONG:
-            self.problems.append("a frame that is not text")
+            self._complain("a frame that is not text")
 
     def _forget(self, connection: SocketConnection) -> None:
         if connection in self.live:
@@ -226,15 +226,20 @@ class SocketMode:
             answer = None
         envelope_id = answer.get("envelope_id") if isinstance(answer, dict) else None
         if not isinstance(envelope_id, str) or envelope_id not in self._owners:
-            self.problems.append(f"an answer to no envelope: {text[:200]}")
+            self._complain(f"an answer to no envelope: {text[:200]}")
             return
         _, delivery = self._owners[envelope_id]
         payload = answer.get("payload")
         if payload and delivery.kind == "events_api":
-            self.problems.append("a payload in the answer to an event, which accepts none")
+            self._complain("a payload in the answer to an event, which accepts none")
         connection.acknowledged.append(envelope_id)
-        self._bodies[envelope_id] = json.dumps(payload) if payload else ""
+        if payload and envelope_id in self._answers:
+            self._bodies[envelope_id] = json.dumps(payload)
         self._settle(envelope_id, "acknowledged")
+
+    def _complain(self, problem: str) -> None:
+        self.problems.append(problem)
+        self._on_change()
 
     def _settle(self, envelope_id: str, outcome: Outcome) -> None:
         answer = self._answers.get(envelope_id)

@@ -72,8 +72,8 @@ class Streams:
     def close_old(self) -> None:
         """Close the streams whose time is over, as Slack does by itself."""
         now = time.monotonic()
-        for message in self._conversations.standing():
-            if message.is_streaming and now - message.at > self._lasts_s:
+        for message in self._conversations.streaming:
+            if now - message.at > self._lasts_s:
                 self._conversations.put(replace(message, is_streaming=False))
 
     def _open_stream(self, call: SlackCall, workspace: Workspace) -> SlackMessage:

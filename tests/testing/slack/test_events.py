@@ -211,6 +211,11 @@ async def test_what_happened_before_the_start_is_told_after_it():
     assert hook.texts == ["early"]
 
 
+async def test_nothing_is_posted_to_an_app_without_a_url(slack):
+    with pytest.raises(RuntimeError, match="no request URL is set"):
+        await slack.verify_url()
+
+
 async def test_what_waited_for_a_socket_goes_to_a_request_url_later(slack):
     slack.post_message("D1", "U1", "early")
     async with hooked(slack) as hook:

@@ -1,5 +1,6 @@
 """Files and answers to interactions: the addresses the fake Slack hands out."""
 
+import aiohttp
 import pytest
 
 from gateway.testing import SlackServer
@@ -69,6 +70,26 @@ async def test_an_upload_of_another_length_than_announced_is_refused(slack, clie
 
     assert await upload(client, address["upload_url"], b"four") == 404
     assert slack.problems == ["upload: file_size_mismatch"]
+
+
+async def test_an_upload_may_come_as_a_form(slack, client):
+    slack.post_message("D1", "U1", "send it")
+    address = await client.ok("files.getUploadURLExternal", filename="a.txt", length=3)
+    form = aiohttp.FormData()
+    form.add_field("filename", b"abc", filename="a.txt")
+    async with client.session.post(address["upload_url"], data=form) as response:
+        assert (response.status, await response.text()) == (200, "OK - 3")
+
+    await client.ok(
+        "files.completeUploadExternal", files=[{"id": address["file_id"]}], channel_id="D1"
+    )
+    assert slack.sent("D1")[0].files[0]["title"] == "a.txt"
+
+
+async def test_what_is_no_list_of_files_is_not_shared(client):
+    error = await client.error("files.completeUploadExternal", files="F1", channel_id="D1")
+
+    assert error == "invalid_arguments"
 
 
 async def test_only_what_was_uploaded_is_shared_and_once(slack, client):

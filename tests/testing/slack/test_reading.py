@@ -1,5 +1,6 @@
 """What the app reads from the fake Slack, and who may call at all."""
 
+import aiohttp
 import pytest
 
 from gateway.testing import SlackServer
@@ -114,6 +115,23 @@ async def test_a_direct_message_is_opened(slack, client):
     )
 
 
+async def test_one_person_is_needed_for_a_direct_message(slack, client):
+    slack.post_message("D1", "U1", "hello")
+
+    assert (await client.ok("conversations.open", channel="D1"))["channel"]["id"] == "D1"
+    assert await client.error("conversations.open") == "users_list_not_supplied"
+    assert await client.error("conversations.open", users="U1,U2") == "not_enough_users"
+
+
+async def test_the_same_person_has_a_direct_message_in_each_workspace(slack, client):
+    slack.add_workspace("T2")
+    first = slack.open_home("U1")["event"]["channel"]
+    second = slack.open_home("U1", team="T2")["event"]["channel"]
+
+    assert first != second
+    assert await client.error("conversations.info", channel=second) == "channel_not_found"
+
+
 async def test_who_calls_without_a_good_token_is_refused(slack):
     slack.add_workspace("T2")
     errors = []
@@ -165,6 +183,33 @@ async def test_methods_that_read_take_no_json(slack, client):
     url = f"{slack.api_url}conversations.history"
     async with client.session.post(url, json={"channel": "C1"}, headers=client.headers) as response:
         assert (await response.json())["error"] == "invalid_arguments"
+
+
+async def test_forms_of_every_kind_are_read(slack, client):
+    slack.channel("C1")
+    url = f"{slack.api_url}chat.postMessage"
+    multipart = aiohttp.FormData({"channel": "C1", "text": "a"}, default_to_multipart=True)
+    blocks = '[{"type": "divider"}]'
+    urlencoded = {"channel": "C1", "text": "b", "blocks": blocks, "reply_broadcast": "0"}
+    for data in (multipart, urlencoded):
+        async with client.session.post(url, data=data, headers=client.headers) as response:
+            assert (await response.json())["ok"]
+    wrong = {
+        "text/html": "invalid_post_type",
+        "multipart/form-data; boundary=x": "invalid_form_data",
+    }
+    for content_type, error in wrong.items():
+        headers = {"Content-Type": content_type} | client.headers
+        async with client.session.post(url, data=b"a", headers=headers) as response:
+            assert (await response.json())["error"] == error
+
+    assert [message.text for message in slack.sent("C1")] == ["a", "b"]
+    assert slack.sent("C1")[1].blocks == ({"type": "divider"},)
+
+
+async def test_other_addresses_are_not_there(slack, client):
+    async with client.session.get(slack.api_url.replace("/api/", "/nowhere")) as response:
+        assert response.status == 404
 
 
 async def test_unknown_methods_and_unreadable_bodies_are_problems(slack, client):

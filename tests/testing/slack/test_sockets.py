@@ -1,5 +1,7 @@
 """Socket Mode of the fake Slack, seen without any library in between."""
 
+import asyncio
+import contextlib
 import json
 from contextlib import asynccontextmanager
 
@@ -265,6 +267,44 @@ async def test_wrong_answers_are_problems(slack, session):
         'socket: an answer to no envelope: {"envelope_id": "nobody\'s"}',
         "socket: a payload in the answer to an event, which accepts none",
     ]
+
+
+async def test_a_frame_that_is_not_text_is_a_problem(slack, session):
+    async with connected(slack, session) as socket:
+        await socket.socket.send_bytes(b"{}")
+        await slack.wait_until(lambda: bool(slack.problems) or not slack.sockets.live)
+
+    assert slack.problems == ["socket: a frame that is not text"]
+
+
+async def test_nothing_is_lost_while_connections_are_cut_again_and_again(session):
+    patient = EventRetry(scale=0.0001, answer_within_s=3)
+    seen: dict[str, int] = {}
+
+    async def stay_connected(slack):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TypeError):
+                async with connected(slack, session) as socket:
+                    while True:
+                        envelope = await socket.read()
+                        event_id = envelope["payload"]["event_id"]
+                        seen[event_id] = seen.get(event_id, 0) + 1
+                        await socket.acknowledge(envelope)
+
+    async with SlackServer(retry=patient, echo=False) as slack:
+        app = asyncio.create_task(stay_connected(slack))
+        told = []
+        for round_number in range(5):
+            await slack.wait_for_sockets()
+            told += [slack.post_message("D1", "U1", f"{round_number}.{n}") for n in range(20)]
+            slack.redeliver(told[-1])
+            slack.sockets.cut()
+        await slack.wait_until_acknowledged(timeout_s=20)
+        app.cancel()
+        await asyncio.gather(app, return_exceptions=True)
+
+    assert sorted(seen) == [event["event_id"] for event in told]
+    assert slack.given_up == []
 
 
 async def test_what_happens_without_a_connection_waits_for_one(slack, session):
