@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.policy import Retention
+from gateway.errors import Scope
 from gateway.store.protocol import Store
 from gateway.store.protocol.coordination import Instance
 from gateway.store.protocol.inbox import IdempotencyKey
@@ -133,6 +134,23 @@ class TestWhileRunning:
         machine.pass_time(19)
         assert await begin_sends(store) == []
         machine.pass_time(2)
+
+        assert len(await begin_sends(store)) == 1
+
+    @JUMPS
+    @pytest.mark.parametrize("scope", ["address", "account"])
+    async def test_a_throttle_that_is_over_stays_over(
+        self, store: Store, machine: Machine, jump_s: float, scope: Scope
+    ) -> None:
+        await talk(store, parts=1)
+        (delivery,) = await begin_sends(store)
+        until = store.now() + timedelta(seconds=2)
+        await end_send(store, delivery, blocked_until=until, scope=scope)
+        machine.pass_time(3)
+
+        machine.jump(jump_s)
+        await store.follow_clock()
+        await talk(store, parts=1)
 
         assert len(await begin_sends(store)) == 1
 

@@ -29,9 +29,15 @@ UPDATE outbox INDEXED BY outbox_lane
        sent_started_at = sent_started_at + :jump
  WHERE settled_at IS NULL
 """,
-    "UPDATE address SET blocked_until = blocked_until + :jump WHERE blocked_until > :before",
+    """
+UPDATE address SET blocked_until = iif(blocked_until > :before, blocked_until + :jump, 0)
+ WHERE blocked_until > 0
+""",
     "UPDATE address SET busy_told_at = busy_told_at + :jump WHERE busy_told_at > 0",
-    "UPDATE account_block SET blocked_until = blocked_until + :jump WHERE blocked_until > :before",
+    """
+UPDATE account_block SET blocked_until = iif(blocked_until > :before, blocked_until + :jump, 0)
+ WHERE blocked_until > 0
+""",
 )
 _LIMITS = (
     "UPDATE session SET ready_at = :now WHERE ready_at > :latest",
