@@ -62,8 +62,12 @@ class Platform(Protocol):
         """When each event was, by its id."""
         ...
 
+    def left_open(self) -> list[Sent]:
+        """Messages that still grow."""
+        ...
+
     def problems(self) -> list[str]:
-        """Every call that broke the platform's rules, and what should not stand there."""
+        """Every call that broke the platform's rules."""
         ...
 
 
@@ -119,6 +123,10 @@ class OnTelegram:
             for attempt in reversed(self._server.attempts)
             if attempt.is_success
         }
+
+    def left_open(self) -> list[Sent]:
+        """None: nothing grows here."""
+        return []
 
     def problems(self) -> list[str]:
         """Calls that broke a rule."""
@@ -178,13 +186,15 @@ class OnPlain:
             if attempt.is_success
         }
 
-    def problems(self) -> list[str]:
-        """Calls that broke a rule, and messages that never got their end."""
-        left = [
-            f"{message.id} stands in chat {message.chat} and still grows"
-            for message in self._server.open
+    def left_open(self) -> list[Sent]:
+        """Messages that were opened and have no end."""
+        return [
+            Sent(f"plain {left.chat}", left.text, left.at, self.name) for left in self._server.open
         ]
-        return [*self._server.problems, *left]
+
+    def problems(self) -> list[str]:
+        """Calls that broke a rule."""
+        return list(self._server.problems)
 
 
 class Person:

@@ -77,7 +77,10 @@ def in_one_line(report: KillReport) -> str:
         f"{repeats.get('telegram', 0)} second sends on Telegram (each at a kill)",
         f"{repeats.get('plain', 0)} on a platform that can be asked",
     ]
-    given_up = f"{verdict.given_up} given up after 3 kills, {verdict.held} held"
+    given_up = (
+        f"{verdict.given_up} given up after 3 kills, {verdict.held} held, "
+        f"{verdict.left_open} left open"
+    )
     recoveries = report.recoveries_s or [0.0]
     recovery = f"recovery {max(median(recoveries), 0):.1f} s, at most {max(*recoveries, 0):.1f} s"
     return (

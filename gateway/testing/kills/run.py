@@ -45,6 +45,8 @@ from gateway.testing.telegram.webhook import WebhookRetry
 APOLOGY: Final = "Sorry, that did not work."
 IDLE_STARTS: Final = 2
 MODEL_DELAY_S: Final = (0.005, 0.15)
+BETWEEN_WORDS_S: Final = (0.0, 0.06)
+"""Where the answer is watched, so that some messages grow and others come at once."""
 STUCK_S: Final = 45.0
 """Longer than a doubtful delivery waits to be asked for a second time."""
 RETRY_SCALE: Final = 0.02
@@ -163,6 +165,7 @@ async def _evidence(scene: _Scene, notes: Notes) -> Evidence:
         spoken=notes.spoken,
         transcripts=transcripts,
         sent=note_what_platforms_saw(scene.platforms, notes),
+        left_open=[left for platform in scene.platforms for left in platform.left_open()],
         kills=scene.killer.kills,
         apology=APOLOGY,
         can_ask={platform.name for platform in scene.platforms if platform.can_ask},
@@ -172,7 +175,11 @@ async def _evidence(scene: _Scene, notes: Notes) -> Evidence:
 
 def _model(dice: random.Random) -> Script:
     def answer(call: ModelCall) -> Reply:
-        return Reply(answer_to(call.last_text), delay_s=dice.uniform(*MODEL_DELAY_S))
+        return Reply(
+            answer_to(call.last_text),
+            delay_s=dice.uniform(*MODEL_DELAY_S),
+            between_s=dice.uniform(*BETWEEN_WORDS_S),
+        )
 
     return answer
 

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 CRASHES_BEFORE_GIVEN_UP = 3
 MOST_SENDS = 2
@@ -82,7 +83,7 @@ class Evidence:
 
     `sent` is in the order in which people see it. `can_ask` names the platforms that can be asked
     what they were sent. `given_up` are the turns that the API says were given up, after too many
-    crashes.
+    crashes. `left_open` are messages that still wait for a text when everything has come to rest.
     """
 
     spoken: Sequence[Spoken]
@@ -92,6 +93,7 @@ class Evidence:
     apology: str
     can_ask: Set[str] = frozenset()
     given_up: Set[str] = frozenset()
+    left_open: Sequence[Sent] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,8 @@ class Verdict:
 
     Allowed, and counted: `repeats` (sent a second time because a kill fell between sending and
     recording it, by platform; never on one that can be asked), `held` (not sent a third time after
-    two such kills) and `given_up` (turns that three kills in a row had stopped).
+    two such kills), `given_up` (turns that three kills in a row had stopped) and `left_open`
+    (messages opened for an answer, which a kill kept from being known; the answer came anew).
     """
 
     violations: Sequence[Violation]
@@ -108,6 +111,7 @@ class Verdict:
     repeats: Mapping[str, int]
     held: int
     given_up: int
+    left_open: int = 0
 
 
 def answer_to(text: str) -> str:
@@ -122,12 +126,14 @@ def judge(evidence: Evidence) -> Verdict:
     sending = _Sending(evidence)
     violations += sending.violations()
     violations += _undelivered(evidence, sending)
+    violations += _left_open(evidence)
     return Verdict(
         violations=violations,
         answered=history.answered,
         repeats=+sending.repeats,
         held=sum(_is_held(entry) for entry in _entries(evidence, "assistant")),
         given_up=history.given_up,
+        left_open=len(evidence.left_open),
     )
 
 
@@ -230,10 +236,7 @@ class _Sending:
                 yield Violation("a reply is sent twice only around a kill", text, seen)
 
     def _is_excused(self, first: Sent, second: Sent) -> bool:
-        return any(
-            first.at - LATE_S <= kill <= min(first.at + WINDOW_S, second.at)
-            for kill in self._evidence.kills
-        )
+        return _is_around_kill(first.at, self._evidence.kills, before=second.at)
 
 
 def _order_in_history(evidence: Evidence) -> Iterator[Violation]:
@@ -269,6 +272,19 @@ def _undelivered(evidence: Evidence, sending: _Sending) -> Iterator[Violation]:
         if not sending.was_sent(entry.text):
             seen = f"never sent, and history says {entry.delivery!r}"
             yield Violation("every reply is delivered", entry.text, seen)
+
+
+def _left_open(evidence: Evidence) -> Iterator[Violation]:
+    """Opened messages without an end, where no kill came between opening and noting it."""
+    for left in evidence.left_open:
+        if not _is_around_kill(left.at, evidence.kills):
+            seen = f"one was left at {left.text!r}"
+            yield Violation("an opened message gets its end", left.place, seen)
+
+
+def _is_around_kill(at: float, kills: Sequence[float], *, before: float = inf) -> bool:
+    """Whether a kill can have come between something at the platform and our noting it."""
+    return any(at - LATE_S <= kill <= min(at + WINDOW_S, before) for kill in kills)
 
 
 def _is_held(entry: Entry) -> bool:

@@ -31,7 +31,7 @@ def test_the_line_says_what_was_done_and_seen() -> None:
     assert in_one_line(report(repeats={"telegram": 41})) == (
         "1,000 kills, 5,430 messages: 0 lost, 0 twice, 0 out of order, 0 stuck; "
         "41 second sends on Telegram (each at a kill), 0 on a platform that can be asked; "
-        "2 given up after 3 kills, 1 held; recovery 0.1 s, at most 0.5 s"
+        "2 given up after 3 kills, 1 held, 0 left open; recovery 0.1 s, at most 0.5 s"
     )
 
 

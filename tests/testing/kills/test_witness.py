@@ -131,6 +131,16 @@ def test_a_platform_that_can_be_asked_has_no_excuse() -> None:
     assert judge(evidence).repeats == {"plain": 1}
 
 
+@pytest.mark.parametrize(("kill_at", "is_excused"), [(10.6, True), (9.0, False), (12.0, False)])
+def test_only_a_kill_leaves_an_opened_message_behind(kill_at: float, is_excused: bool) -> None:
+    left = Sent("plain 7", "Heard", 10.5, "plain")
+
+    evidence = replace(GOOD, left_open=[left], kills=[kill_at])
+
+    assert (broken(evidence) == set()) is is_excused
+    assert judge(evidence).left_open == 1
+
+
 def test_a_third_send_is_never_excused() -> None:
     sends = [sent(FIRST, at) for at in (10.5, 11.5, 12.5)]
 
