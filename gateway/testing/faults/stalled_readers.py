@@ -12,7 +12,7 @@ import json
 import select
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
@@ -28,6 +28,8 @@ PIECES = 80
 MOST_KIB = 256
 CLOSED_WITHIN_S = 25.0
 RECEIVE_BYTES = 4096
+WARM_UP = 8
+"""Turns told before, so that caches are full and what is measured belongs to the readers."""
 SPARE_FILES = 200
 LIMITS = "[limits]\nrequests_per_minute = 0\n"
 
@@ -101,12 +103,16 @@ def events_in(stream: str) -> list[Numbered]:
 async def _stall(stage: Stage) -> Observation:
     count = stage.pick(80, 400)
     allow_files(count + SPARE_FILES)
-    # The bot takes its time, so that all readers are there when it begins.
-    speech = Reply(pieces=(PIECE,) * PIECES, first_chunk_delay_s=stage.pick(2, 6))
-    async with OpenAIServer(lambda _call: speech) as model:
+    # The bot takes its time in the end, so that all readers are there when it begins.
+    speech = Reply(pieces=(PIECE,) * PIECES)
+    slow_speech = replace(speech, first_chunk_delay_s=stage.pick(2, 6))
+    async with OpenAIServer(
+        lambda call: speech if call.number <= WARM_UP else slow_speech
+    ) as model:
         config = LIMITS + over_endpoint(model) + DESK
         async with serving(stage.folder, config) as (gateway, caller):
-            await _read_all(caller, await _long_turn(caller), after=0)
+            for _ in range(WARM_UP):
+                await _read_all(caller, await _long_turn(caller), after=0)
             before_kib = rss_kib(gateway.pid)
             turn = await _long_turn(caller)
             readers = [StalledReader(gateway.port, turn, caller.key) for _ in range(count)]
