@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -16,6 +16,7 @@ from gateway.testing.kills.witness import Evidence, Sent, Spoken, Violation, jud
 from gateway.testing.process import GatewayProcess
 from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, on_telegram
 from gateway.testing.telegram.endpoint import TelegramServer
+from gateway.testing.wire import JsonObject
 
 APOLOGY = "Sorry, that did not work."
 
@@ -31,13 +32,15 @@ class TelegramScene:
     kills: list[float] = field(default_factory=list)
     _numbers: Counter[int] = field(default_factory=Counter)
 
-    def write(self, chat: int, *, times: int = 1) -> None:
-        """Somebody writes in that chat."""
-        for _ in range(times):
-            self._numbers[chat] += 1
-            said = Spoken(f"chat {chat}", self._numbers[chat], monotonic())
-            self.spoken.append(said)
-            self.telegram.post_text(chat, chat, said.text)
+    def write(self, chat: int, *, times: int = 1) -> list[JsonObject]:
+        """Somebody writes in that chat; the updates of it."""
+        return [self._write(chat) for _ in range(times)]
+
+    def _write(self, chat: int) -> JsonObject:
+        self._numbers[chat] += 1
+        said = Spoken(f"chat {chat}", self._numbers[chat], monotonic())
+        self.spoken.append(said)
+        return self.telegram.post_text(chat, chat, said.text)
 
     async def kill_and_start(self) -> None:
         """Kill the gateway, and start it again."""
@@ -64,11 +67,16 @@ class TelegramScene:
 
 @asynccontextmanager
 async def on_scene(
-    stage: Stage, telegram: TelegramServer, *, receive: str = "polling"
+    stage: Stage,
+    telegram: TelegramServer,
+    *,
+    receive: str = "polling",
+    model: str = SCRIPTED,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[TelegramScene]:
     """A gateway with a scripted model, connected to that Telegram."""
-    config = SCRIPTED + DESK + on_telegram(telegram, receive=receive)
-    async with GatewayProcess(stage.folder, config=config) as gateway:
+    config = model + DESK + on_telegram(telegram, receive=receive)
+    async with GatewayProcess(stage.folder, config=config, environment=environment) as gateway:
         key = await gateway.create_key()
         await gateway.start()
         first = "getUpdates" if receive == "polling" else "setWebhook"
