@@ -5,8 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.testing.faults.fault import Fault
+from gateway.testing.faults.floods import FLOOD, REFUSALS
+from gateway.testing.faults.kills import HISTORY_CHECK, KILLS
+from gateway.testing.faults.listeners import IDLE_LISTENERS
+from gateway.testing.faults.malformed import MALFORMED
+from gateway.testing.faults.oversize import OVERSIZE
+from gateway.testing.faults.poison import POISONOUS_TURN
+from gateway.testing.faults.pollers import POLLERS
+from gateway.testing.faults.redelivery import CHANGED, REDELIVERY
+from gateway.testing.faults.slow_clients import SLOW_CLIENTS
+from gateway.testing.faults.stopping import STOPPING
+from gateway.testing.faults.synced import SYNCED
 
-FAULTS: Sequence[Fault] = ()
+FAULTS: Sequence[Fault] = (
+    KILLS,
+    REDELIVERY,
+    CHANGED,
+    FLOOD,
+    REFUSALS,
+    POLLERS,
+    SYNCED,
+    STOPPING,
+    POISONOUS_TURN,
+    IDLE_LISTENERS,
+    SLOW_CLIENTS,
+    OVERSIZE,
+    MALFORMED,
+    HISTORY_CHECK,
+)
 
 HISTORY_OF_KILLS = ("F1", "F31")
 """The rows that a number of kills is meant for."""
