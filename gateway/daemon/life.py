@@ -10,8 +10,9 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,16 +21,17 @@ from aiohttp import web
 from gateway.config.values import Config
 from gateway.daemon.listening import listening
 from gateway.daemon.parts import Parts, build
+from gateway.daemon.pulse import beat
 from gateway.daemon.reloading import Reloader
 from gateway.flow.crash_points import check_armed
 from gateway.registry import Registry
 from gateway.store.open import open_store
+from gateway.store.protocol import Store
 from gateway.telemetry.systemd import notify, watchdog_interval_s
 
 log = structlog.get_logger(__name__)
 
 LISTEN_AFTER_STOP_S = 5.0
-PASS_MAX_AGE_S = 20.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while another waits for it. SQLite's calls let go of
 it and want it back for every statement: with CPython's 5 ms a busy loop would delay each of them by
@@ -49,7 +51,11 @@ async def serve(
     async with (
         open_store(config.settings.store.url, lock=True) as store,
         build(config, store, registry=registry, runs_turns=True) as parts,
-        _at_work(parts, Reloader(parts.flow, registry=registry, asked=signals.reload).run),
+        _at_work(
+            parts,
+            Reloader(parts.flow, registry=registry, asked=signals.reload).run,
+            *_pulses(parts, store),
+        ),
     ):
         async with listening(config, parts) as listener:
             parts.flow.supervisor.hear()
@@ -149,9 +155,6 @@ async def _at_work(
         runs += [parts.flow.outbox.run, parts.flow.doubt.run, parts.flow.supervisor.run]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run()) for run in runs]
-        interval_s = watchdog_interval_s()
-        if interval_s is not None:
-            tasks.append(group.create_task(_pulse(parts, interval_s)))
         try:
             yield
         finally:
@@ -181,11 +184,18 @@ async def _close_later(listener: web.BaseSite) -> None:
     await listener.stop()
 
 
-async def _pulse(parts: Parts, interval_s: float) -> None:
-    """Tell the service manager that the loops turn, only while they do."""
-    loop = asyncio.get_running_loop()
-    while True:
-        oldest = min(parts.flow.worker.last_pass_at, parts.flow.outbox.last_pass_at)
-        if loop.time() - oldest < PASS_MAX_AGE_S:
-            notify("WATCHDOG=1")
-        await asyncio.sleep(interval_s)
+def _pulses(parts: Parts, store: Store) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+    """The pulse, if the service manager wants one."""
+    interval_s = watchdog_interval_s()
+    if interval_s is None:
+        return ()
+    worker, outbox = parts.flow.worker, parts.flow.outbox
+    return (
+        partial(
+            beat,
+            ping=store.ping,
+            last_pass_at=lambda: min(worker.last_pass_at, outbox.last_pass_at),
+            interval_s=interval_s,
+            tell=notify,
+        ),
+    )
