@@ -336,6 +336,18 @@ class TestTurnsThatAreEndedWithoutRunning:
 
         assert await send_all(store) == [(None, "ref-1")]
 
+    async def test_a_turn_that_was_to_stop_when_it_is_given_back_takes_its_message_back(
+        self, store: Store
+    ) -> None:
+        claimed = await claimed_turn(store)
+        await opened(store, claimed)
+        await store.request_cancel(PROJECT, claimed.turn.id)
+
+        committed = await commit(store, claimed, TurnOutcome(state="queued"))
+
+        assert committed.has_deliveries
+        assert await send_all(store) == [(None, "ref-1")]
+
     async def test_a_running_turn_that_is_asked_to_stop_keeps_it_to_its_end(
         self, store: Store
     ) -> None:
@@ -368,11 +380,21 @@ async def test_upkeep_leaves_an_open_part_alone(store: Store) -> None:
     assert await delivery_of(store, first.id) == first
 
 
-async def test_an_open_part_of_a_waiting_turn_is_found_by_verify(world: World) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE turn SET state = 'waiting', waiting_at = 1",
+        "UPDATE turn SET parts = parts + 1",
+        "UPDATE outbox SET next_at = 1",
+        "UPDATE outbox SET is_command_answer = 1",
+    ],
+    ids=["of a waiting turn", "not the last", "due", "of a command"],
+)
+async def test_an_open_part_that_cannot_be_is_found_by_verify(world: World, damage: str) -> None:
     async with world.open() as store:
         await opened(store, await claimed_turn(store))
         before = await store.verify()
-        world.execute("UPDATE turn SET state = 'waiting', waiting_at = 1")
+        world.execute(damage)
 
         found = {finding.invariant for finding in await store.verify()}
 
