@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from aiohttp import web
@@ -102,18 +102,41 @@ def validate(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise Unprocessable("The request is not valid.", fields=field_errors(error)) from None
+        fields = field_errors(error, document)
+        raise Unprocessable("The request is not valid.", fields=fields) from None
 
 
-def field_errors(found: ValidationError, *, prefix: str = "/") -> list[FieldError]:
-    """The first findings of a validation, without the values they were found in."""
-    fields = []
+def field_errors(
+    found: ValidationError, document: Document, *, prefix: str = "/"
+) -> list[FieldError]:
+    """The first findings of a validation, one a place, without the values they were found in."""
+    fields: dict[str, FieldError] = {}
     details = found.errors(include_url=False, include_input=False, include_context=False)
-    for detail in details[:MAX_FIELD_ERRORS]:
-        place = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"])
-        code = "required" if detail["type"] == "missing" else detail["type"]
-        fields.append(FieldError(prefix + place, code, detail["msg"].removeprefix("Value error, ")))
-    return fields
+    for detail in details:
+        is_missing = detail["type"] == "missing"
+        place = _place(detail["loc"], document, is_missing=is_missing)
+        pointer = prefix + "/".join(place) if place else ""
+        code = "required" if is_missing else detail["type"]
+        sentence = detail["msg"].removeprefix("Value error, ")
+        fields.setdefault(pointer, FieldError(pointer, code, sentence))
+    return list(fields.values())[:MAX_FIELD_ERRORS]
+
+
+def _place(location: Sequence[int | str], document: object, *, is_missing: bool) -> list[str]:
+    """The parts of a JSON pointer (RFC 6901) to what a finding is about.
+
+    A location also names branches of a union, which no document holds: they are left out.
+    """
+    place = []
+    for number, part in enumerate(location, start=1):
+        if isinstance(document, Mapping) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and part in range(len(document)):
+            document = document[int(part)]
+        elif not (is_missing and number == len(location)):
+            continue
+        place.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return place
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -43,5 +43,5 @@ def _validate(model: type[Query], values: dict[str, str]) -> Query:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        fields = field_errors(error, prefix="?")
+        fields = field_errors(error, values, prefix="?")
         raise Unprocessable("A parameter is not valid.", fields=fields) from None

@@ -3,10 +3,10 @@
 import json
 import tracemalloc
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Self
 
 import pytest
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from gateway.api.http.bodies import MAX_DEPTH, parse_object, validate
 from gateway.errors import BadRequest, Unprocessable
@@ -23,6 +23,13 @@ def _not_root(name: str) -> str:
 class Doc(BaseModel):
     name: Annotated[str, AfterValidator(_not_root)]
     parts: list[int] = []
+    pairs: dict[str, Annotated[str, Field(max_length=3)] | int] = {}
+
+    @model_validator(mode="after")
+    def _has_no_pair(self) -> Self:
+        if len(set(self.parts)) < len(self.parts):
+            raise ValueError("a part stands twice")
+        return self
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,20 @@ def test_every_wrong_place_is_named_by_its_pointer() -> None:
 
     found = {(field.pointer, field.code) for field in caught.value.fields}
     assert found == {("/name", "required"), ("/parts/1", "int_parsing")}
+
+
+def test_branches_of_a_union_are_no_part_of_a_pointer() -> None:
+    with pytest.raises(Unprocessable) as caught:
+        validate(Doc, {"name": "a", "pairs": {"x/y": [], "z": "long"}})
+
+    assert [field.pointer for field in caught.value.fields] == ["/pairs/x~1y", "/pairs/z"]
+
+
+def test_a_rule_about_the_whole_document_points_to_all_of_it() -> None:
+    with pytest.raises(Unprocessable) as caught:
+        validate(Doc, {"name": "a", "parts": [1, 1]})
+
+    assert [field.pointer for field in caught.value.fields] == [""]
 
 
 def test_a_rule_of_ours_is_told_in_its_own_words() -> None:
