@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from gateway.api.native import ids
 from gateway.api.native.lists import asked_page, dated_cursor, links, slice_dated
 from gateway.api.native.wire.common import ListOut, PageQuery
 from gateway.api.native.wire.keys import (
+    FIXED_KINDS,
     KeyIn,
     KeyOut,
     KeyPatch,
@@ -20,7 +22,7 @@ from gateway.api.native.wire.keys import (
     made_key_out,
 )
 from gateway.domain.access import ApiKey, KeyLimits
-from gateway.errors import Forbidden
+from gateway.errors import FieldError, Forbidden, Unprocessable
 from gateway.service.keys import MadeKey, NewKey
 
 
@@ -39,6 +41,7 @@ async def create_key(call: Call) -> Answer:
         expires_at=body.expires_at,
     )
     call.services.keys.check_grant(call.principal, new)
+    _check_bots(call, body.bots)
     made = await call.services.keys.create(call.principal.project_id, new)
     return _made(made)
 
@@ -68,6 +71,8 @@ async def change_key(call: Call) -> Answer:
     key = await _key(call)
     changes = _changes(body)
     call.services.keys.check_grant(call.principal, _as_new(key, changes))
+    _check_fit(key, body)
+    _check_bots(call, body.bots or [])
     changed = await call.services.keys.change(key.project_id, key.id, changes)
     return Answer(document=key_out(changed))
 
@@ -111,6 +116,30 @@ def _made(made: MadeKey) -> Answer:
         headers={"Location": f"/v1/keys/{made.key.id}"},
         kept=document.model_copy(update={"key": made.nonce}),
     )
+
+
+def _check_bots(call: Call, slugs: Sequence[str]) -> None:
+    """Raise Unprocessable for a bot that is not there: its key would open nothing."""
+    known = {bot.slug for bot in call.services.bots.bots(call.principal)}
+    wrong = [number for number, slug in enumerate(slugs) if slug not in known]
+    if wrong:
+        fields = [FieldError(f"/bots/{n}", "unknown", "there is no such bot") for n in wrong]
+        raise Unprocessable("The request is not valid.", fields=fields)
+
+
+def _check_fit(key: ApiKey, body: KeyPatch) -> None:
+    """Raise Unprocessable for a change that no key of that kind may have."""
+    kind, sentence = key.kind, "not of a key of this kind"
+    is_fixed = kind in FIXED_KINDS
+    wrong = {
+        "/role": body.role is not None
+        and (is_fixed or (body.role == "admin") != (kind == "admin")),
+        "/scopes": body.scopes is not None and is_fixed,
+        "/origins": bool(body.origins) and kind != "publishable",
+    }
+    fields = [FieldError(place, "not_of_kind", sentence) for place, it_is in wrong.items() if it_is]
+    if fields:
+        raise Unprocessable("The request is not valid.", fields=fields)
 
 
 def _limits(document: LimitsDoc) -> KeyLimits:

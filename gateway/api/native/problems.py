@@ -41,6 +41,7 @@ TITLES = {
     "model_error": "The model failed",
     "model_refused_request": "The model refused the request",
     "model_unavailable": "The model is not available",
+    "no_dead_letter": "It is no dead letter",
     "not_found": "Not found",
     "not_ready": "The gateway is not ready",
     "origin_not_allowed": "The page's origin is not allowed",

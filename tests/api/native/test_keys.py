@@ -174,6 +174,14 @@ async def test_a_revoked_key_cannot_be_rotated(gateway: Gateway) -> None:
         {"name": "k", "origins": ["example.com"]},
         {"name": "k", "origins": ["https://example.com/path"]},
         {"name": "k", "expires_at": "tomorrow"},
+        {"name": "k", "expires_at": 0},
+        {"name": "k", "expires_at": "0001-01-01T00:00:00+23:00"},
+        {"name": "k", "bots": ["support", "nobody"]},
+        {"name": "k", "kind": "publishable", "role": "viewer"},
+        {"name": "k", "kind": "publishable", "scopes": ["chat"]},
+        {"name": "k", "kind": "conversation", "scopes": []},
+        {"name": "k", "kind": "admin", "role": "viewer"},
+        {"name": "k", "kind": "secret", "origins": ["https://example.com"]},
         {"name": "k", "limits": {"requests_per_minute": -1}},
     ],
 )
@@ -183,3 +191,25 @@ async def test_a_key_that_makes_no_sense_is_refused(
     reply = await gateway.admin.post("/v1/keys", body)
 
     assert (reply.status, reply.code) == (422, "validation_failed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "pointer"),
+    [
+        ("secret", {"origins": ["https://example.com"]}, "/origins"),
+        ("secret", {"role": "admin"}, "/role"),
+        ("admin", {"role": "viewer"}, "/role"),
+        ("publishable", {"scopes": ["chat"]}, "/scopes"),
+        ("publishable", {"role": "editor"}, "/role"),
+        ("secret", {"bots": ["nobody"]}, "/bots/0"),
+    ],
+)
+async def test_a_key_cannot_be_changed_into_one_that_makes_no_sense(
+    gateway: Gateway, kind: str, change: dict[str, object], pointer: str
+) -> None:
+    made = await gateway.admin.post("/v1/keys", {"name": "k", "kind": kind})
+
+    reply = await gateway.admin.call("PATCH", f"/v1/keys/{made.json['id']}", change)
+
+    assert (reply.status, reply.code) == (422, "validation_failed")
+    assert [error["pointer"] for error in reply.json["errors"]] == [pointer]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_LIMIT = 100
 MAX_WAIT_S = 30
+
+_MOMENT = re.compile(r"(?!0000|0001|9999)\d{4}-\d\d-\d\d[Tt ]")
+"""How RFC 3339 begins; without the years in which an offset leads out of the calendar."""
 
 
 class Given(BaseModel):
@@ -46,6 +50,13 @@ def _few(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def _as_moment(value: object) -> object:
+    """The text of a time; plain numbers are none."""
+    if not isinstance(value, str) or not _MOMENT.match(value):
+        raise ValueError("a time is expected, like 2026-01-02T03:04:05Z")
+    return value
+
+
 Scalar = Annotated[str, Field(max_length=512)] | int | float | bool | None
 Metadata = Annotated[
     dict[str, Scalar],
@@ -55,7 +66,7 @@ Metadata = Annotated[
 Timestamp = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-02T03:04:05.678Z"])
 ]
-Moment = Annotated[AwareDatetime, Field(strict=False)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_as_moment)]
 """A time a caller gives: RFC 3339 with an offset."""
 
 Object = dict[str, Any]

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.api.native.wire.common import Given, Moment, Timestamp, Told, timestamp
 from gateway.domain.access import ApiKey, KeyKind, Role, Scope, web_origin
 
 MAX_OVERLAP_S = 7 * 24 * 3600
 
+FIXED_KINDS: frozenset[KeyKind] = frozenset({"publishable", "conversation"})
+"""Kinds of keys whose role and scopes nobody chooses."""
+
 ShortText = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-Origin = Annotated[str, Field(max_length=256), AfterValidator(web_origin)]
+Origin = Annotated[
+    str,
+    Field(max_length=256, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+/?$"}),
+    AfterValidator(web_origin),
+]
 
 
 class LimitsDoc(Given):
@@ -36,6 +41,16 @@ class KeyIn(Given):
     limits: LimitsDoc = LimitsDoc()
     owner: ShortText | None = Field(None, description="E-mail; makes it a personal key.")
     expires_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> KeyIn:
+        if self.kind in FIXED_KINDS and (self.role is not None or self.scopes is not None):
+            raise ValueError(f"a key of kind {self.kind} has no role and no scopes of its own")
+        if self.kind != "publishable" and self.origins:
+            raise ValueError("origins belong to a key of kind publishable")
+        if self.kind == "admin" and self.role not in (None, "admin"):
+            raise ValueError("a key of kind admin has the role admin")
+        return self
 
 
 class KeyPatch(Given):
