@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.api.http.endpoints import Endpoint
+from gateway.api.http.endpoints import REPEAT_KEY, Endpoint
 
 REF = "#/components/schemas/{model}"
 
@@ -124,13 +124,15 @@ def _operation(endpoint: Endpoint, about: About, schemas: _Schemas) -> Json:
 def _parameters(endpoint: Endpoint, schemas: _Schemas) -> Iterable[Json]:
     text: Json = {"type": "string"}
     for name in _PARAMETER.findall(endpoint.path):
-        yield {"name": name, "in": "path", "required": True, "schema": text}
+        more = endpoint.places.get(name, {})
+        yield {"name": name, "in": "path", "required": True, "schema": {**text, **more}}
     if endpoint.query is not None:
         for name, schema in schemas.properties(endpoint.query).items():
             yield {"name": name, "in": "query", "required": False, "schema": schema}
     for name, about in _request_headers(endpoint):
         parameter: Json = {"name": name, "in": "header", "required": False, "description": about}
-        yield parameter | {"schema": text}
+        pattern = {"pattern": f"^{REPEAT_KEY.pattern}$"} if name == "Idempotency-Key" else {}
+        yield parameter | {"schema": text | pattern}
 
 
 def _request_headers(endpoint: Endpoint) -> Iterable[tuple[str, str]]:
@@ -165,7 +167,7 @@ def _response(
         content[endpoint.media] = {"schema": schemas.ref(model)}
     if endpoint.streams and status == 200:
         content["text/event-stream"] = {
-            "schema": {"type": "string", "description": "Server-sent events; see x-itemSchema."},
+            "schema": {"description": "Server-sent events; each one's data: see x-itemSchema."},
             "x-itemSchema": {"oneOf": [schemas.ref(event) for event in endpoint.streams]},
         }
     return _described(status, endpoint) | ({"content": content} if content else {})

@@ -33,7 +33,8 @@ from gateway.service.services import Services
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_REPEAT_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+REPEAT_KEY = re.compile(r"[!-~]{1,255}")
+"""What an `Idempotency-Key` may be, whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class Call:
         key = self.request.headers.get("Idempotency-Key")
         if key is None:
             return None
-        if not _REPEAT_KEY.fullmatch(key):
+        if not REPEAT_KEY.fullmatch(key):
             detail = "1 to 255 visible ASCII characters"
             fields = [FieldError("Idempotency-Key", "invalid", detail)]
             raise Unprocessable("The Idempotency-Key is not valid.", fields=fields)
@@ -125,8 +126,8 @@ class Endpoint:
 
     `answers` are the documents by status (None = no body), `media` their type; `errors` the
     statuses of problems beside those that follow from the rest. `streams` names the event
-    documents of its stream. `once` keeps the answer for a repeated `Idempotency-Key`; `restore`
-    makes the document of a kept one.
+    documents of its stream. `places` says more of the path's parts, as JSON Schemas. `once` keeps
+    the answer for a repeated `Idempotency-Key`; `restore` makes the document of a kept one.
     """
 
     method: str
@@ -136,6 +137,7 @@ class Endpoint:
     summary: str
     tag: str
     demands: Demand
+    places: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     body_is_optional: bool = False
@@ -151,7 +153,7 @@ class Endpoint:
     @property
     def refusals(self) -> frozenset[int]:
         """The statuses of the problems that a caller may get here."""
-        expected = {400, 500, 503, *self.errors}
+        expected = {400, 431, 500, 503, *self.errors}
         expected |= {401, 403, 429} if self.demands != "nothing" else set()
         expected |= {413, 415, 422} if self.body is not None else set()
         expected |= {422} if self.query is not None or self.takes_repeat_key else set()

@@ -131,6 +131,10 @@ ENDPOINTS = (
         summary="Find or make the participant of an identity",
         tag="Participants",
         demands="participants:write",
+        places={
+            "channel": {"enum": sorted(_PLATFORMS)},
+            "external_id": {"minLength": 1, "maxLength": MAX_EXTERNAL_ID},
+        },
         body=ParticipantIn,
         body_is_optional=True,
         answers={200: ParticipantOut, 201: ParticipantOut},

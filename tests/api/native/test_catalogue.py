@@ -104,6 +104,19 @@ async def test_every_route_is_described_and_everything_described_is_a_route(
     assert routed == {(m.upper(), path) for path, ops in described.items() for m in ops}
 
 
+async def test_the_description_names_the_rules_of_places_and_headers(gateway: Gateway) -> None:
+    described = (await gateway.api.get("/v1/openapi.json")).json["paths"]
+
+    put = described["/v1/participants/by-identity/{channel}/{external_id}"]["put"]
+    places = {each["name"]: each["schema"] for each in put["parameters"]}
+    assert "telegram" in places["channel"]["enum"]
+    assert places["external_id"]["maxLength"] == 256
+    chat = described["/v1/chat"]["post"]
+    headers = {each["name"]: each["schema"] for each in chat["parameters"]}
+    assert headers["Idempotency-Key"]["pattern"] == "^[!-~]{1,255}$"
+    assert all("431" in op["responses"] for path in described.values() for op in path.values())
+
+
 async def test_the_description_is_not_sent_again_to_who_has_it(gateway: Gateway) -> None:
     first = await gateway.api.get("/v1/openapi.json")
 

@@ -64,10 +64,11 @@ def _as_parts(value: object) -> object:
     return [{"type": "text", "text": value}]
 
 
+Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Input = Annotated[
     list[InputPart],
     Field(min_length=1, max_length=50),
-    BeforeValidator(_as_parts, json_schema_input_type=str | list[InputPart]),
+    BeforeValidator(_as_parts, json_schema_input_type=Words | list[InputPart]),
 ]
 
 
