@@ -86,6 +86,18 @@ async def test_paging_shows_every_participant_once(store: Store, order: Any) -> 
     assert seen == (made if order == "asc" else made[::-1])
 
 
+async def test_a_list_shows_each_participant_with_the_identities_of_its_own(store: Store) -> None:
+    for number in range(3):
+        key = IdentityKey(platform="api", external_id=str(number))
+        await store.put_participant(PROJECT, key)
+        await store.put_participant(OTHER_PROJECT, key)
+
+    found = await store.participants(PROJECT, page=Page(limit=10, order="asc"))
+
+    assert [[one.external_id for one in each.identities] for each in found] == [["0"], ["1"], ["2"]]
+    assert {one.project_id for each in found for one in each.identities} == {PROJECT}
+
+
 async def test_a_document_is_replaced_and_counted(store: Store) -> None:
     made, _ = await store.put_participant(PROJECT, KEY)
 

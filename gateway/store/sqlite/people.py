@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ from gateway.domain.people import IdentityKey, Participant
 from gateway.errors import PreconditionFailed
 from gateway.store.protocol.history import Page
 from gateway.store.protocol.people import DataDocument
-from gateway.store.rows import clean, from_json, to_json, to_json_always, to_participant
+from gateway.store.rows import Row, clean, from_json, to_json, to_json_always, to_participant
 from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.placement import find_or_make_identity, require_participant
 
@@ -21,6 +23,13 @@ SELECT identity_id, project_id, participant_id, platform, external_id, name, blo
        created_at
   FROM identity INDEXED BY identity_by_participant
  WHERE project_id = ? AND participant_id = ?
+ ORDER BY created_at, platform, external_id
+"""
+_IDENTITIES_OF_MANY = """
+SELECT identity_id, project_id, participant_id, platform, external_id, name, blocked, opted_out,
+       created_at
+  FROM identity INDEXED BY identity_by_participant
+ WHERE project_id = ? AND participant_id IN (SELECT value FROM json_each(?))
  ORDER BY created_at, platform, external_id
 """
 _NEWEST = """
@@ -92,10 +101,11 @@ class SqlitePeople(Area):
         after = page.after or ((_BEYOND_ALL, "") if is_newest_first else (-1, ""))
         sql = _NEWEST if is_newest_first else _OLDEST
         rows = await self._readers.all(sql, (project_id, *after, page.limit))
-        return [
-            to_participant(row, await self._readers.all(_IDENTITIES, (project_id, row[0])))
-            for row in rows
-        ]
+        identities: dict[str, list[Row]] = defaultdict(list)
+        wanted = (project_id, json.dumps([row[0] for row in rows]))
+        for identity in await self._readers.all(_IDENTITIES_OF_MANY, wanted):
+            identities[identity[2]].append(identity)
+        return [to_participant(row, identities[row[0]]) for row in rows]
 
     async def change_participant(
         self,
