@@ -3,13 +3,22 @@
 import asyncio
 import signal
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.flow.crash_points import CRASH_POINTS, ENVIRONMENT, Fuse, read_fuse
+from gateway.flow.crash_points import (
+    CRASH_POINTS,
+    ENVIRONMENT,
+    Fuse,
+    check_armed,
+    crash_point,
+    read_fuse,
+)
 from gateway.testing.process import GatewayProcess
 from gateway.testing.scene import DESK, SCRIPTED, calling, serving
 
@@ -56,6 +65,24 @@ async def test_an_armed_point_kills_when_it_is_passed_often_enough() -> None:
 
     assert code == KILLED
     assert output[-2:] == ["0", "1"]
+
+
+def test_a_start_with_an_armed_point_says_so(
+    monkeypatch: pytest.MonkeyPatch, logs: list[MutableMapping[str, Any]]
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, "after_t3:3")
+    try:
+        check_armed()
+        crash_point("after_t3")
+        crash_point("before_t3")
+        crash_point("after_t3")
+    finally:
+        monkeypatch.delenv(ENVIRONMENT)
+        check_armed()
+
+    assert [(one["event"], one["name"], one["passes"]) for one in logs] == [
+        ("crash_point_armed", "after_t3", 3)
+    ]
 
 
 @pytest.mark.parametrize("name", CRASH_POINTS)

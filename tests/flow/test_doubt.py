@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.contract import Capabilities, Receipt, SentQuery
-from gateway.domain.delivery import DeliveryState
+from gateway.domain.delivery import EXPIRES_AFTER, DeliveryState
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
-from gateway.flow.doubt import DoubtTimes
+from gateway.flow.doubt import DoubtTimes, finished_again
 from gateway.testing.channels import FakeChannel, HeldSend
 from tests.flow.house import House, house
 
@@ -225,6 +227,22 @@ async def test_doubts_of_a_channel_that_is_not_connected_wait(data: Path) -> Non
 
         assert await states(home) == ["ambiguous"]
         assert await home.store.ambiguous(limit=10) == []
+
+
+async def test_the_end_of_an_opened_message_is_repeated_for_a_day_and_then_held(
+    data: Path,
+) -> None:
+    async with house(data, "a") as home:
+        await crash_while_sending(home)
+        [found] = await home.deliveries()
+    opened = replace(found, open_ref="p1", attempts=2)
+    later = opened.created_at + EXPIRES_AFTER
+
+    again = finished_again(opened, now=opened.created_at, jitter=0)
+    given_up = finished_again(opened, now=later, jitter=0)
+
+    assert (again.state, again.next_at) == ("pending", opened.created_at + timedelta(seconds=5))
+    assert given_up.state == "held"
 
 
 async def test_a_store_that_is_away_postpones_doubts(

@@ -429,6 +429,28 @@ class TestTrouble:
         assert home.flaky.calls["open_part"] == 0
         assert not live.has_shown
 
+    async def test_a_lease_that_ends_after_the_row_was_written_opens_nothing(
+        self, data: Path
+    ) -> None:
+        async with house(data, capabilities=MESSAGE) as home:
+            await home.store.accept([queued("hi")], limits=QueueLimits())
+            [claimed] = await home.store.claim(ClaimTerms(owner=home.owner, limit=1))
+            growing = GrowingMessage(cast(Store, home.flaky), claimed, home.channel)
+            asked = asyncio.Event()
+
+            def is_ours() -> bool:
+                if home.flaky.calls["open_part"]:
+                    asked.set()
+                return not asked.is_set()
+
+            live = LiveReply(home.channel, CHAT, growing=growing, is_ours=is_ours)
+            async with live, asyncio.timeout(5):
+                live.notice(TextDelta(MessageId("msg_1"), "Good "))
+                await asked.wait()
+
+            assert await is_open(home)
+        assert "open" not in home.channel.live_log
+
     async def test_a_lease_is_sure_for_as_long_as_it_was_last_renewed_for(self, data: Path) -> None:
         async with house(data) as home:
             await home.store.accept([queued("hi")], limits=QueueLimits())
@@ -492,6 +514,23 @@ class TestCrashes:
                 left_behind = [] if capabilities.can_ask else [""]
                 assert standing(home) == [*left_behind, "Good day."]
                 assert final.open_ref is not None
+
+    async def test_a_platform_that_knows_of_no_message_is_asked_for_a_new_one(
+        self, data: Path
+    ) -> None:
+        hold = Hold(text="Goo")
+        async with house(data, hold, capabilities=ASKABLE) as home, home.at_work():
+            home.flaky.late["open_part"] = asyncio.Event()
+            await home.say("hi")
+            await home.until(lambda: is_open(home))
+            again = Hold(text="Good ", rest="day.")
+            await freeze(home)
+            async with next_life(home, again) as second:
+                await shown(second, "Good ")
+                again.release.set()
+                await second.channel.wait_for_sent(1)
+                [query] = second.channel.queries
+                assert (query.part, standing(home)) == ({}, ["Good day."])
 
     async def test_while_it_grows_the_next_attempt_goes_on_in_it(self, data: Path) -> None:
         hold = Hold(text="Goo")
