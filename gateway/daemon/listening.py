@@ -6,6 +6,7 @@ import errno
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -22,15 +23,27 @@ MOST_FILES = 65_536
 OWN_FILES = 2_000
 """Descriptors kept for the store and for calls to models, tools and platforms."""
 
+BACKLOG = 128
+"""Clients that may wait to be let in; asyncio lets in so many at a time, before any is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many clients there may be, and how many are let in at a time."""
+
+    connections: int
+    backlog: int
+
 
 @asynccontextmanager
 async def listening(config: Config, parts: Parts) -> AsyncIterator[web.BaseSite]:
     """Serve HTTP inside; raises ConfigError when the address cannot be used."""
-    limits = ConnectionLimits(connections=connections_for(_open_files()))
+    room = room_for(_open_files())
+    limits = ConnectionLimits(connections=room.connections)
     runner = Runner(_app(config, parts), shutdown_timeout_s=1, limits=limits)
     await runner.setup()
     host, port = config.settings.server.address
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, backlog=room.backlog)
     try:
         try:
             await site.start()
@@ -41,13 +54,16 @@ async def listening(config: Config, parts: Parts) -> AsyncIterator[web.BaseSite]
         await runner.cleanup()
 
 
-def connections_for(files: int) -> int:
-    """How many clients there may be with so many descriptors: a call in may need a call out.
+def room_for(files: int) -> Room:
+    """The room that so many descriptors make.
 
-    >>> connections_for(256), connections_for(65_536)
-    (128, 63536)
+    A call in may need a call out, and who is sent away holds a descriptor for a moment.
+
+    >>> room_for(256), room_for(65_536)
+    (Room(connections=80, backlog=16), Room(connections=63152, backlog=128))
     """
-    return max(1, files - min(files // 2, OWN_FILES))
+    backlog = max(1, min(BACKLOG, files // 16))
+    return Room(max(1, files - min(files // 2, OWN_FILES) - 3 * backlog), backlog)
 
 
 def _open_files() -> int:
