@@ -182,7 +182,7 @@ async def _crash_everywhere(stage: Stage) -> Observation:
 
 async def _crash(world: _World, point: CrashPoint, *, number: int) -> Crash:
     """One message that the gateway dies of, and one more in the same place."""
-    doubts = len(logged(world.gateway, DOUBT))
+    doubtful = _doubtful(world.gateway)
     await world.gateway.start(environment={ENVIRONMENT: point})
     said = world.about_to_say(number, 1)
     saying = asyncio.create_task(world.speaker.say(number, said))
@@ -198,9 +198,14 @@ async def _crash(world: _World, point: CrashPoint, *, number: int) -> Crash:
         exit_code=exit_code,
         is_answered=is_answered,
         thinks=sum(call.last_text == said.text for call in world.model.calls),
-        doubts=len(logged(world.gateway, DOUBT)) - doubts,
+        doubts=len(_doubtful(world.gateway) - doubtful),
         copies=sum(sent.text == said.answer for sent in world.speaker.sent()),
     )
+
+
+def _doubtful(gateway: GatewayProcess) -> set[str]:
+    """The deliveries that were looked into so far, however often."""
+    return {str(line["delivery_id"]) for line in logged(gateway, DOUBT)}
 
 
 async def _are_both_answered(world: _World, number: int, said: Spoken) -> bool:

@@ -12,10 +12,10 @@ from typing import Final
 from gateway.testing.kills.report import Start
 from gateway.testing.process import GatewayProcess
 
-CALM_S: Final = 0.6
+CALM_S: Final = 0.4
 """In so long after a start what was left over is worked off. Of two kills in a row one comes later,
 because a turn that three kills stopped counts as poison and is given up."""
-LATEST_S: Final = 1.0
+LATEST_S: Final = 0.7
 SOON_SHARE: Final = 0.6
 IN_START_SHARE: Final = 0.3
 

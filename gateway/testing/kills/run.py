@@ -44,8 +44,8 @@ from gateway.testing.telegram.webhook import WebhookRetry
 
 APOLOGY: Final = "Sorry, that did not work."
 IDLE_STARTS: Final = 2
-MODEL_DELAY_S: Final = (0.005, 0.15)
-BETWEEN_WORDS_S: Final = (0.0, 0.06)
+MODEL_DELAY_S: Final = (0.005, 0.1)
+BETWEEN_WORDS_S: Final = (0.0, 0.04)
 """Where the answer is watched, so that some messages grow and others come at once."""
 STUCK_S: Final = 45.0
 """Longer than a doubtful delivery waits to be asked for a second time."""

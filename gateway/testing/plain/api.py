@@ -24,7 +24,7 @@ from aiohttp import web
 from gateway.testing.loopback import hang_up, pause, stall
 from gateway.testing.plain.faults import Action, PlainCall, PlainRule, Refusal
 from gateway.testing.plain.messages import Messages, PlainMessage
-from gateway.testing.telegram.faults import Drop, Hang, Slow
+from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
 from gateway.testing.wire import JsonObject
 
 MAX_CHARS: Final = 4000
@@ -111,6 +111,9 @@ class PlainApi:
                 if fault.retry_after_s is not None:
                     answer.headers["Retry-After"] = str(fault.retry_after_s)
                 return answer
+            case HtmlError():
+                call.status = fault.status
+                return web.Response(status=fault.status, text=fault.body, content_type="text/html")
             case Slow():
                 answer = self._take(call)
                 self._on_change()

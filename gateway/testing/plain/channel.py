@@ -53,11 +53,15 @@ class PlainSettings(BaseModel):
     shows: Literal["message", "none"] = "message"
 
 
-def parse(body: bytes, *, channel: str, received_at: datetime) -> InboundMessage | Unreadable:
-    """An event as the gateway understands it."""
+def parse(
+    body: bytes, *, channel: str, received_at: datetime
+) -> InboundMessage | Unreadable | None:
+    """An event as the gateway understands it; None = it is none of our business."""
     digest = hashlib.sha256(body)
     try:
         event = json.loads(body)
+        if event["kind"] != "message" or event["is_bot"]:
+            return None
         return InboundMessage(
             account=ACCOUNT,
             external_id=str(event["id"]),
@@ -173,7 +177,8 @@ class PlainChannel(Channel):
         """Able to send while inside; the token is proven before."""
         headers = {"Authorization": f"Bearer {self._options.token.get_secret_value()}"}
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
-        connector = aiohttp.TCPConnector(limit=0)
+        # A connection for each call: one that was closed meanwhile would leave a doubt.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(
             headers=headers, timeout=timeout, connector=connector
         ) as client:
@@ -193,9 +198,10 @@ class PlainChannel(Channel):
         yield
 
     def render(self, message: OutboundMessage) -> list[Json]:
-        """Pieces of at most 4,000 characters; none of an empty text."""
+        """Pieces of at most 4,000 characters; none of which is empty."""
         text = message.text.strip()
-        return [{"text": text[at : at + MAX_CHARS]} for at in range(0, len(text), MAX_CHARS)]
+        pieces = (text[at : at + MAX_CHARS] for at in range(0, len(text), MAX_CHARS))
+        return [{"text": piece} for piece in pieces if piece.strip()]
 
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None
@@ -253,7 +259,8 @@ class PlainChannel(Channel):
             return web.Response(status=503)
         event = parse(await request.read(), channel=self.name, received_at=datetime.now(UTC))
         try:
-            await self._host.accept([event])
+            if event is not None:
+                await self._host.accept([event])
         except GatewayError:
             return web.Response(status=503)
         return web.Response()

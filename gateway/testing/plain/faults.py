@@ -1,6 +1,7 @@
 """How a call to the plain platform can go wrong, and which calls do.
 
-`Drop`, `Hang` and `Slow` are those of the fake Telegram; `Refusal` is this platform's own no.
+`Drop`, `Hang`, `Slow` and `HtmlError` are those of the fake Telegram; `Refusal` is this platform's
+own no.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from gateway.testing.telegram.faults import Drop, Hang, Slow
+from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
 from gateway.testing.wire import JsonObject
 
 Action = Literal["connect", "send", "change", "remove", "find"]
@@ -41,7 +42,7 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-PlainFault: TypeAlias = Refusal | Drop | Hang | Slow
+PlainFault: TypeAlias = Refusal | Drop | Hang | HtmlError | Slow
 
 
 @dataclass(slots=True)

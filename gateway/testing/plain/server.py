@@ -9,7 +9,6 @@ before it sends again can be told from one that does not. One server is one acco
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -53,18 +52,18 @@ class PlainServer:
 
     # --- what people and the platform do
 
-    def post_text(self, chat: str, text: str, *, thread: str | None = None) -> JsonObject:
+    def post_text(
+        self, chat: str, text: str, *, thread: str | None = None, is_bot: bool = False
+    ) -> JsonObject:
         """Somebody writes; the event goes to the webhook until it is acknowledged."""
+        return self.post("message", chat=chat, thread=thread, user=chat, text=text, is_bot=is_bot)
+
+    def post(self, kind: str, *, chat: str, **content: object) -> JsonObject:
+        """An event of any kind, also of one that does not exist yet."""
         self._last_event += 1
-        event: JsonObject = {
-            "id": f"e{self._last_event}",
-            "number": self._last_event,
-            "chat": chat,
-            "thread": thread,
-            "user": chat,
-            "text": text,
-            "sent_at": time.time(),
-        }
+        number = self._last_event
+        event: JsonObject = {"id": f"e{number}", "number": number, "kind": kind, "chat": chat}
+        event |= content
         self._courier.carry(event)
         return event
 
