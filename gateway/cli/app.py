@@ -39,6 +39,7 @@ ENTRIES = {
     "sessions": Entry("sessions", "List sessions, show their transcripts."),
     "explain": Entry("explain", "Show everything that happened to a message, turn or session."),
     "dlq": Entry("dlq", "Look at dead letters, send them again or drop them."),
+    "turns": Entry("turns", "Show turns that do not go on, and why."),
     "status": Entry("status", "Show what is running, its channels and its queues."),
     "verify": Entry("verify", "Check the invariants of the store."),
     "prove": Entry("prove", "Inject every fault into a throw-away gateway, and judge it."),

@@ -18,6 +18,7 @@ from gateway.service.dead_letters import DeadLetterService
 from gateway.service.keys import KeyService
 from gateway.service.operations import OperationsService
 from gateway.service.signing import Signer
+from gateway.service.stuck import StuckTurns
 from gateway.store.copies import Backup, Restored, Tell
 from gateway.store.open import backup_store, migrate_store, open_store, restore_store
 
@@ -29,6 +30,7 @@ class Desk:
     keys: KeyService
     operations: OperationsService
     dead_letters: DeadLetterService
+    stuck: StuckTurns
 
 
 @asynccontextmanager
@@ -38,11 +40,13 @@ async def beside(config: Config) -> AsyncIterator[Desk]:
     async with open_store(config.settings.store.url, lock=False) as store:
         access = AccessService(store, signer, limits=config.policy().callers)
         projects = [project.id for project in config.projects()]
+        bots = {bot.slug for bot in config.bots()}
         channels = {channel.name for channel in config.channels() if channel.is_enabled}
         yield Desk(
             keys=KeyService(store, signer, access=access),
             operations=OperationsService(store, projects=projects),
             dead_letters=DeadLetterService(store, channels=channels),
+            stuck=StuckTurns(store, bots=bots, channels=channels),
         )
 
 

@@ -14,6 +14,7 @@ from gateway.store.protocol.coordination import CoordinationStore
 from gateway.store.protocol.dead_letters import DeadLetterStore
 from gateway.store.protocol.history import HistoryStore
 from gateway.store.protocol.inbox import InboxStore
+from gateway.store.protocol.lingering import LingeringStore
 from gateway.store.protocol.outbox import OutboxStore
 from gateway.store.protocol.people import PeopleStore
 from gateway.store.protocol.turns import TurnStore
@@ -28,6 +29,7 @@ class Store(
     PeopleStore,
     AccountStore,
     CoordinationStore,
+    LingeringStore,
     Protocol,
 ):
     """Everything that is remembered."""

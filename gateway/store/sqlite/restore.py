@@ -114,7 +114,7 @@ async def _prepare(draft: Path, source: Path, *, resume: bool) -> tuple[int, int
         held, turns = 0, []
         if not resume:
             await store.release_abandoned(living=[])
-            turns = await store.unfinished_turns()
+            turns = await store.turns_under_way()
             for project_id, turn_id in turns:
                 await store.request_cancel(ProjectId(project_id), TurnId(turn_id))
             held = await store.hold_deliveries()

@@ -30,7 +30,7 @@ class SqliteRestored(Area):
             lambda db: db.execute(_HOLD, (MAY_BE_SENT, self._clock())).rowcount
         )
 
-    async def unfinished_turns(self) -> list[tuple[str, str]]:
+    async def turns_under_way(self) -> list[tuple[str, str]]:
         """(project, turn) of every turn that is not over."""
         return [(row[0], row[1]) for row in await self._readers.all(_UNFINISHED)]
 

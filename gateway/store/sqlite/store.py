@@ -22,6 +22,7 @@ from gateway.store.sqlite.coordination import SqliteCoordination, forget_abandon
 from gateway.store.sqlite.dead_letters import SqliteDeadLetters
 from gateway.store.sqlite.history import SqliteHistory
 from gateway.store.sqlite.inbox import SqliteInbox
+from gateway.store.sqlite.lingering import SqliteLingering
 from gateway.store.sqlite.outbox import SqliteOutbox
 from gateway.store.sqlite.people import SqlitePeople
 from gateway.store.sqlite.presence import check_presence, mark
@@ -45,6 +46,7 @@ class SqliteStore(
     SqlitePeople,
     SqliteAccounts,
     SqliteCoordination,
+    SqliteLingering,
     SqliteRestored,
 ):
     """Everything that is remembered, in one SQLite file."""
