@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from gateway.store.sqlite.connect import open_connection
 from gateway.testing.faults.disks import (
     NOT_READY_WITHIN_S,
     REFUSED_WITHIN_S,
@@ -43,6 +44,16 @@ ABSORBED_S = 4.0
 """Less than the 5 s for which an operation waits for a lock."""
 REMEDY = "bot-gateway restore"
 LOG = '\n[log]\nlevel = "info"\nformat = "json"\n'
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+connection.execute("ROLLBACK")
+"""
+"""Another program that writes to the database until its input ends."""
 
 Damage = Callable[[Path, random.Random], None]
 
@@ -168,8 +179,8 @@ def _spoil(sound: Path, data: Path, how: str, dice: random.Random) -> None:
     shutil.copytree(sound, data)
     database = data / "gateway.db"
     if not how.startswith("log"):
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # Whoever closes a database last takes its log in.
+        open_connection(database).close()
     DAMAGES[how](database, dice)
 
 
@@ -275,11 +286,23 @@ async def _lock_for_long(
 
 @asynccontextmanager
 async def locked(database: Path) -> AsyncIterator[None]:
-    """The write lock of a database, held by somebody else while inside."""
-    with closing(sqlite3.connect(database, isolation_level=None, timeout=30)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    """The write lock of a database, held by another process while inside."""
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        HOLDER,
+        str(database),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    if holder.stdout is None:
+        raise RuntimeError("it was given no pipe")
+    try:
+        if not await holder.stdout.readline():
+            raise RuntimeError("the lock could not be had")
         yield
-        connection.execute("ROLLBACK")
+    finally:
+        await holder.communicate()
 
 
 def judge_lock(lock: Lock) -> list[Violation]:
