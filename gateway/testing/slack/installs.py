@@ -1,8 +1,8 @@
 """How the app gets into workspaces: codes, bot tokens, and their rotation (oauth.v2.access).
 
 A person approves the app (`approve` gives the code that the browser would carry back), the app
-exchanges the code once. With `rotates`, bot tokens come with a refresh token that works once, and
-`expire` ends the present token.
+exchanges the code once. With `rotates`, bot tokens come with a refresh token that works once; the
+old token works until it expires (`SlackServer.expire_tokens`).
 """
 
 import base64
@@ -76,7 +76,6 @@ class Installs:
     def _refresh(self, refresh_token: str) -> JsonObject:
         for workspace in self._directory.workspaces.values():
             if refresh_token and workspace.refresh_token == refresh_token:
-                workspace.end_tokens("token_expired")
                 return self._grant(workspace)
         raise refused("invalid_refresh_token")
 

@@ -6,6 +6,7 @@ and limits from docs.slack.dev ("Using Socket Mode") and the test data of slack_
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import time
@@ -255,7 +256,8 @@ class SocketMode:
             self.is_enabled = False
         for connection in leaving:
             connection.is_draining = True
-            await connection.send(_disconnect(reason))
+            with contextlib.suppress(ConnectionError):
+                await connection.send(_disconnect(reason))
         self._errands.run(_close(leaving, close_after_s))
 
     def stall(self) -> None:
@@ -274,8 +276,7 @@ class SocketMode:
 
 async def _close(connections: list[SocketConnection], after_s: float) -> None:
     await asyncio.sleep(after_s)
-    for connection in connections:
-        await connection.socket.close()
+    await asyncio.gather(*(connection.socket.close() for connection in connections))
 
 
 def _hello(connections: int) -> JsonObject:

@@ -1,5 +1,7 @@
 """Events of the fake Slack over HTTP: signed, tried again, forged."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 
@@ -155,7 +157,8 @@ async def test_ten_copies_are_posted_at_once(slack):
         slack.hold_events()
         told = slack.post_message("D1", "U1", "hello")
         hook.gate.clear()
-        posting = slack.post_to_webhook(told, 10)
+        posting = asyncio.create_task(slack.post_to_webhook(told, 10))
+        await hook.wait_for(10)
         hook.gate.set()
         attempts = await posting
 

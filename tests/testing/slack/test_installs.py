@@ -89,6 +89,15 @@ async def test_a_refresh_token_gives_a_new_token_once(slack, client, secrets):
     assert await client.error("oauth.v2.access", **secrets, **renew) == "invalid_refresh_token"
 
 
+async def test_the_old_token_works_until_it_expires(slack, client, secrets):
+    granted = await client.ok("oauth.v2.access", **secrets, code=slack.approve("U1"))
+    renew = {"grant_type": "refresh_token", "refresh_token": granted["refresh_token"]}
+    await client.ok("oauth.v2.access", **secrets, **renew)
+
+    async with client_of(slack, granted["access_token"]) as old:
+        await old.ok("auth.test")
+
+
 async def test_tokens_that_do_not_rotate_have_no_refresh_token():
     async with SlackServer() as slack, client_of(slack, "") as client:
         granted = await client.ok(

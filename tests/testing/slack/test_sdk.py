@@ -179,7 +179,7 @@ async def test_socket_mode_carries_events_and_interactions(slack):
 async def test_the_socket_client_reconnects_when_it_is_told_to(slack, reason):
     async with socket_client_of(slack) as got:
         await slack.sockets.disconnect(reason, close_after_s=5)
-        await slack.wait_until(lambda: slack.sockets.opened == 2)
+        await slack.wait_until(lambda: slack.sockets.opened >= 2)
         slack.post_message("D1", "U1", "hello")
         await slack.wait_until_acknowledged()
 
@@ -198,7 +198,7 @@ async def test_the_socket_client_reconnects_after_an_abrupt_end(slack):
 async def test_the_socket_client_leaves_a_silent_connection(slack):
     async with socket_client_of(slack) as got:
         slack.sockets.stall()
-        await slack.wait_until(lambda: slack.sockets.opened == 2, timeout_s=10)
+        await slack.wait_until(lambda: slack.sockets.opened >= 2, timeout_s=10)
         slack.post_message("D1", "U1", "hello")
         await slack.wait_until_acknowledged(timeout_s=10)
 

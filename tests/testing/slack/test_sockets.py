@@ -11,12 +11,20 @@ import pytest
 from gateway.testing import EventRetry, SlackServer
 from tests.testing.slack.app import client_of
 
-FAST = EventRetry(scale=0.0001, answer_within_s=0.1)
+PATIENT = EventRetry(scale=0.0001, answer_within_s=20)
+HASTY = EventRetry(scale=0.0001, answer_within_s=0.1)
 
 
 @pytest.fixture
 async def slack():
-    async with SlackServer(retry=FAST, echo=False) as server:
+    async with SlackServer(retry=PATIENT, echo=False) as server:
+        yield server
+
+
+@pytest.fixture
+async def hasty():
+    """A Slack that does not wait long for an acknowledgement."""
+    async with SlackServer(retry=HASTY, echo=False) as server:
         yield server
 
 
@@ -107,27 +115,27 @@ async def test_an_event_is_an_envelope_until_it_is_acknowledged(slack, session):
     }
 
 
-async def test_what_is_not_acknowledged_in_time_comes_again(slack, session):
-    async with connected(slack, session) as socket:
-        slack.post_message("D1", "U1", "hello")
+async def test_what_is_not_acknowledged_in_time_comes_again(hasty, session):
+    async with connected(hasty, session) as socket:
+        hasty.post_message("D1", "U1", "hello")
         first = await socket.read()
         second = await socket.read()
         await socket.acknowledge(second)
-        await slack.wait_until_acknowledged()
+        await hasty.wait_until_acknowledged()
 
     assert (second["retry_attempt"], second["retry_reason"]) == (1, "timeout")
     assert first["payload"] == second["payload"]
     assert first["envelope_id"] != second["envelope_id"]
 
 
-async def test_what_is_never_acknowledged_is_given_up_after_four_tries(slack, session):
-    async with connected(slack, session) as socket:
-        slack.post_message("D1", "U1", "hello")
+async def test_what_is_never_acknowledged_is_given_up_after_four_tries(hasty, session):
+    async with connected(hasty, session) as socket:
+        hasty.post_message("D1", "U1", "hello")
         tries = [await socket.read() for _ in range(4)]
-        await slack.wait_until_acknowledged()
+        await hasty.wait_until_acknowledged()
 
     assert [envelope["retry_attempt"] for envelope in tries] == [0, 1, 2, 3]
-    assert len(slack.given_up) == 1
+    assert len(hasty.given_up) == 1
 
 
 async def test_each_envelope_goes_to_one_connection_in_turn(slack, session):
@@ -139,14 +147,14 @@ async def test_each_envelope_goes_to_one_connection_in_turn(slack, session):
     assert texts == {"a", "b"}
 
 
-async def test_the_retry_goes_to_another_connection(slack, session):
-    async with connected(slack, session) as one, connected(slack, session) as two:
-        slack.post_message("D1", "U1", "hello")
-        await slack.wait_until(lambda: len(slack.attempts) == 1)
+async def test_the_retry_goes_to_another_connection(hasty, session):
+    async with connected(hasty, session) as one, connected(hasty, session) as two:
+        hasty.post_message("D1", "U1", "hello")
+        await hasty.wait_until(lambda: len(hasty.attempts) == 1)
         first, second = await one.read(), await two.read()
         await one.acknowledge(first)
         await two.acknowledge(second)
-        await slack.wait_until_acknowledged()
+        await hasty.wait_until_acknowledged()
 
     assert {first["retry_attempt"], second["retry_attempt"]} == {0, 1}
 
@@ -245,12 +253,12 @@ async def test_an_interaction_may_be_answered_in_its_acknowledgement(slack, sess
     assert slack.problems == []
 
 
-async def test_a_click_that_was_lost_does_not_come_again(slack, session):
-    async with connected(slack, session):
-        slack.command("D1", "U1", "/ask")
-        await slack.wait_until_acknowledged()
+async def test_a_click_that_was_lost_does_not_come_again(hasty, session):
+    async with connected(hasty, session):
+        hasty.command("D1", "U1", "/ask")
+        await hasty.wait_until_acknowledged()
 
-    assert len(slack.attempts) == len(slack.given_up) == 1
+    assert len(hasty.attempts) == len(hasty.given_up) == 1
 
 
 async def test_wrong_answers_are_problems(slack, session):
@@ -278,7 +286,6 @@ async def test_a_frame_that_is_not_text_is_a_problem(slack, session):
 
 
 async def test_nothing_is_lost_while_connections_are_cut_again_and_again(session):
-    patient = EventRetry(scale=0.0001, answer_within_s=3)
     seen: dict[str, int] = {}
 
     async def stay_connected(slack):
@@ -291,7 +298,7 @@ async def test_nothing_is_lost_while_connections_are_cut_again_and_again(session
                         seen[event_id] = seen.get(event_id, 0) + 1
                         await socket.acknowledge(envelope)
 
-    async with SlackServer(retry=patient, echo=False) as slack:
+    async with SlackServer(retry=PATIENT, echo=False) as slack:
         app = asyncio.create_task(stay_connected(slack))
         told = []
         for round_number in range(5):
