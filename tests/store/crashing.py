@@ -7,13 +7,17 @@ the old one goes on into nowhere and is put away.
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from gateway.store.protocol import Store
+from gateway.store.protocol.coordination import Finding
+from gateway.store.sqlite.readers import Query, Readers
 from gateway.store.sqlite.store import open_sqlite
+from gateway.store.sqlite.verifying import verify
 from tests.store.worlds import FixedClock
 
 Result = TypeVar("Result")
@@ -36,6 +40,24 @@ class WatchedClock(FixedClock):
     def seconds(self) -> int:
         """The time in whole seconds: what is later by microseconds only counts as equal."""
         return round(self._now / 1_000_000)
+
+
+class QuickReaders(Readers):
+    """Reads in the thread that asks: what a test asks after every step has to be quick."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Query]:
+        """Queries that all see the store as it is now."""
+        with closing(sqlite3.connect(self._file, isolation_level=None)) as connection:
+
+            async def query(sql: str, parameters: Mapping[str, Any], limit: int) -> list[Any]:
+                return connection.execute(sql, dict(parameters)).fetchmany(limit)
+
+            connection.execute("BEGIN")
+            yield query
 
 
 class CrashableStore:
@@ -90,6 +112,10 @@ class CrashableStore:
         finally:
             if fate == "lost after commit":
                 await self.crash()
+
+    async def verify(self) -> list[Finding]:
+        """What breaks an invariant of the store."""
+        return await verify(QuickReaders(self._path()), now=self.clock())
 
     async def crash(self) -> None:
         """Kill the process, and start the next."""

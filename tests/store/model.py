@@ -195,7 +195,7 @@ class Model:
     def _write_busy(self, new: NewTurn, talk: Talk, now: int) -> None:
         turn, lane = self._add(new, talk, "failed", now), talk.lane
         assert lane is not None
-        if new.address is not None and now - lane.busy_told_at >= BUSY_PAUSE_S:
+        if new.busy_reply and now - lane.busy_told_at >= BUSY_PAUSE_S:
             lane.busy_told_at = now
             self._put_out(talk, turn, new.busy_reply, is_answer=True, now=now)
 

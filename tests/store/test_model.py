@@ -37,7 +37,7 @@ from tests.store.model import GIVEN_UP, Model, Part
 from tests.store.test_finishing import asking
 
 RUNS = int(os.environ.get("GATEWAY_MODEL_RUNS", "200"))
-STEPS = 25
+STEPS = 40
 SHRINKS = "GATEWAY_MODEL_SHRINK" in os.environ
 """A failing history is made shorter first, which takes minutes."""
 MEMORY = Path("/dev/shm")
@@ -517,6 +517,38 @@ class QueueMachine(RuleBasedStateMachine):
         stored = sorted(self.run(self.stored_parts()), key=lambda delivery: delivery.out_no)
         self.model.move(lane, new, order=[delivery.id for delivery in stored], now=self.now)
 
+    # ------------------------------------------------------------ rules: more of the same
+
+    # Without them a history is so mixed that what goes wrong rarely meets anything.
+
+    @rule(chat=chats, order=st.sampled_from([-1, 1, None]), claims=st.booleans())
+    def say_on(self, chat: Address, order: int | None, *, claims: bool) -> None:
+        """A person writes, and nothing goes wrong."""
+        self.say(
+            [chat],
+            0,
+            order,
+            None,
+            has_second_id=True,
+            is_fresh=False,
+            claims=claims,
+            fate="returns",
+        )
+
+    @precondition(lambda self: self.claims)
+    @rule(number=picks, state=st.sampled_from(["queued", "done", "wait"]))
+    def work_on(self, number: int, state: str) -> None:
+        """A worker commits what it has, and takes what is due."""
+        self.finish(number=number, parts=1, state=state, fate="returns")
+        self.claim(limit=1, is_peer=False, fate="returns")
+
+    @rule(number=picks, how=st.sampled_from(["account throttled", "later", "sent"]))
+    def send_on(self, number: int, how: str) -> None:
+        """A sender takes what is due, and ends one try."""
+        self.begin_sends(limit=1, is_peer=False, fate="returns")
+        if self.sends:
+            self.end_send(number=number, how=how, fate="returns")
+
     # ------------------------------------------------------------ what must hold
 
     async def stored_parts(self) -> list[Delivery]:
@@ -532,7 +564,7 @@ class QueueMachine(RuleBasedStateMachine):
     async def compare(self, *, is_all: bool) -> None:
         """Look at everything; what is over and was seen as it should be only with `is_all`."""
         store = self.store.here
-        assert await store.verify() == []
+        assert await self.store.verify() == []
         for entry in self.model.turns.values():
             if entry.id in self.seen and not is_all:
                 continue
@@ -612,6 +644,7 @@ class QueueMachine(RuleBasedStateMachine):
             is_over = all(turn.state in TERMINAL for turn in self.model.turns.values())
             if is_over and all(part.is_settled for part in self.model.parts.values()):
                 self.run(self.compare(is_all=True))
+                assert self.run(self.store.here.verify()) == []
                 return
         raise AssertionError("it never came to an end")
 
