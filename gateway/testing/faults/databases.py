@@ -302,7 +302,7 @@ async def locked(database: Path) -> AsyncIterator[None]:
             raise RuntimeError("the lock could not be had")
         yield
     finally:
-        await holder.communicate()
+        await holder.communicate(b"")
 
 
 def judge_lock(lock: Lock) -> list[Violation]:
