@@ -15,37 +15,53 @@ SMALL_LOAD_BELOW: Final = 50
 """With so many kills and more, about fifty sessions are at work at any time."""
 LOADED_RECOVERY_S: Final = 15.0
 """A small run shares its machine with other tests; how quick recovery is, a large one judges."""
+RECOVERY_S: Final = 2.0
 HISTORY_KILLS: Final = (4, 60)
 
 
 async def _kill(stage: Stage) -> Observation:
-    report = await _run(stage, kills=stage.kills or stage.pick(15, 1000))
+    report = await _run(stage, plan_of_kills(stage))
     return Observation(in_one_line(report), report.violations)
 
 
 async def _check_history(stage: Stage) -> Observation:
-    """A run of its own, with more readers and fewer kills: each F1 run is checked so as well."""
-    kills = stage.pick(*HISTORY_KILLS)
-    report = await _run(stage, kills=min(stage.kills or kills, kills), readers=8)
-    anomalies = [each for each in report.violations if each.promise == HISTORY]
-    seen = (
+    report = await _run(stage, plan_of_history(stage))
+    return Observation(history_in_one_line(report), report.violations)
+
+
+def plan_of_kills(stage: Stage) -> KillPlan:
+    """F1: few kills and people for a test suite, a thousand and fifty otherwise."""
+    return _plan(stage, kills=stage.kills or stage.pick(15, 1000), readers=2)
+
+
+def plan_of_history(stage: Stage) -> KillPlan:
+    """F31: a run of its own, with more who read; every F1 run is checked in the same way."""
+    most = stage.pick(*HISTORY_KILLS)
+    return _plan(stage, kills=min(stage.kills or most, most), readers=8)
+
+
+def history_in_one_line(report: KillReport) -> str:
+    """How much was checked, and what was found."""
+    anomalies = sum(violation.promise == HISTORY for violation in report.violations)
+    return (
         f"{report.kills} kills, {report.messages:,} appends and {report.reads:,} reads in "
-        f"{report.sessions:,} sessions: {len(anomalies)} anomalies"
+        f"{report.sessions:,} sessions: {anomalies} anomalies"
     )
-    return Observation(seen, report.violations)
 
 
-async def _run(stage: Stage, *, kills: int, readers: int = 2) -> KillReport:
+def _plan(stage: Stage, *, kills: int, readers: int) -> KillPlan:
     is_small = kills < SMALL_LOAD_BELOW
-    plan = KillPlan(
+    return KillPlan(
         kills=kills,
-        seed=stage.seed,
         crowd=Crowd(callers=8 if is_small else 18, people=8 if is_small else 16, readers=readers),
-        recovery_limit_s=LOADED_RECOVERY_S if is_small else 2.0,
+        seed=stage.seed,
+        recovery_limit_s=LOADED_RECOVERY_S if is_small else RECOVERY_S,
     )
 
+
+async def _run(stage: Stage, plan: KillPlan) -> KillReport:
     def tell(done: int, notes: Notes) -> None:
-        stage.tell(f"{done:,} of {kills:,} kills, {len(notes.spoken):,} messages")
+        stage.tell(f"{done:,} of {plan.kills:,} kills, {len(notes.spoken):,} messages")
 
     return await run(plan, stage.room("gateway"), tell=tell)
 
