@@ -138,6 +138,17 @@ def tokens_revoked(workspace: Workspace) -> JsonObject:
     return {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [workspace.bot_user]}}
 
 
+def find_button(shown: SlackMessage, action_id: str) -> JsonObject:
+    """The button as an action that happened; LookupError when the message shows none of that id."""
+    for number, block in enumerate(shown.blocks):
+        for element in (*block.get("elements", ()), block.get("accessory") or {}):
+            if (element.get("type"), element.get("action_id")) == ("button", action_id):
+                kept = {name: element[name] for name in ("text", "value") if name in element}
+                block_id = block.get("block_id") or f"block{number}"
+                return {"type": "button", "action_id": action_id, "block_id": block_id, **kept}
+    raise LookupError(f"the message has no button {action_id}: {shown.blocks}")
+
+
 def button_press(
     pressed: SlackMessage, channel: Channel, user: str, *, action: JsonObject, addresses: JsonObject
 ) -> JsonObject:

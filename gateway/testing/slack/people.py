@@ -110,20 +110,12 @@ class People:
         event = events.message_deleted(old, place, self._conversations.clock.next_ts())
         return self.post_event(event, team=place.team)
 
-    def press(
-        self, message: SlackMessage, user: str, *, action_id: str, value: str = ""
-    ) -> JsonObject:
-        """Somebody presses a button of a message."""
+    def press(self, message: SlackMessage, user: str, *, action_id: str) -> JsonObject:
+        """Somebody presses a button of a message; LookupError when it has no such button."""
         place = self._directory.channels[message.channel]
         self._directory.member(place.team, user)
-        action = {
-            "type": "button",
-            "action_id": action_id,
-            "block_id": f"block-{action_id}",
-            "text": {"type": "plain_text", "text": value or action_id},
-            "value": value,
-            "action_ts": self._conversations.clock.next_ts(),
-        }
+        ts = self._conversations.clock.next_ts()
+        action = events.find_button(message, action_id) | {"action_ts": ts}
         payload = events.button_press(
             message, place, user, action=action, addresses=self._addresses(place, user, message.ts)
         )

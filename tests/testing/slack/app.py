@@ -56,6 +56,20 @@ async def client_of(slack: SlackServer, token: str | None = None):
         yield Client(slack, session, slack.bot_token if token is None else token)
 
 
+async def post_menu(slack: SlackServer, channel: str = "C1") -> None:
+    """The app asks with a button."""
+    slack.channel(channel)
+    button = {
+        "type": "button",
+        "action_id": "yes",
+        "value": "1",
+        "text": {"type": "plain_text", "text": "Yes"},
+    }
+    blocks = [{"type": "actions", "elements": [button]}]
+    async with client_of(slack) as client:
+        await client.ok("chat.postMessage", channel=channel, text="menu", blocks=blocks)
+
+
 @asynccontextmanager
 async def official_client_of(slack: SlackServer, *, token: str = "", retries: int = 0):
     """slack_sdk's client; it posts again only after a 429, and only when told to."""

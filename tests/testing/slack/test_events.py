@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from gateway.testing import EventRetry, Forgery, SlackServer
-from tests.testing.slack.app import hooked
+from tests.testing.slack.app import hooked, post_menu
 
 FAST = EventRetry(scale=0.0001)
 
@@ -234,16 +234,18 @@ async def test_interactions_and_commands_have_their_own_urls_and_forms(slack):
             interactivity=hook.url.replace("events", "clicks"),
             commands=hook.url.replace("events", "commands"),
         )
-        slack.channel("D1", user="U1")
         told = slack.post_message("D1", "U1", "menu")
         command = slack.command("D1", "U1", "/ask", "a&b=c")
-        pressed = slack.press(slack.messages("D1")[0], "U1", action_id="yes", value="1")
+        await post_menu(slack, "D1")
+        pressed = slack.press(slack.sent("D1")[0], "U1", action_id="yes")
         await slack.wait_until_acknowledged()
 
-    assert hook.got == [told, command, pressed]
-    assert {header["content-type"] for header in hook.headers[1:]} == {
-        "application/x-www-form-urlencoded"
-    }
+    assert sorted(hook.got, key=str) == sorted([told, command, pressed], key=str)
+    assert sorted(header["content-type"] for header in hook.headers) == [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded",
+    ]
     assert hook.verdicts == [True] * 3
 
 

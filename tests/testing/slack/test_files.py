@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from gateway.testing import SlackServer
-from tests.testing.slack.app import client_of
+from tests.testing.slack.app import client_of, post_menu
 
 
 @pytest.fixture
@@ -135,8 +135,7 @@ async def test_an_answer_can_be_for_all(slack, client):
 
 
 async def test_an_answer_can_replace_or_delete_what_was_pressed(slack, client):
-    slack.channel("C1")
-    await client.ok("chat.postMessage", channel="C1", text="menu")
+    await post_menu(slack)
     url = slack.press(slack.sent("C1")[0], "U1", action_id="yes")["response_url"]
     await respond(client, url, text="chosen", replace_original=True)
     replaced = [message.text for message in slack.sent("C1")]

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.testing import SlackServer
 from gateway.testing.slack.faults import Refused
+from tests.testing.slack.app import post_menu
 
 
 @pytest.fixture
@@ -107,13 +108,20 @@ async def test_a_removed_app_has_no_token_left(slack):
     assert (slack.bot_token, slack.workspace.tokens[token]) == ("", "account_inactive")
 
 
+async def test_nobody_presses_a_button_that_is_not_there(slack):
+    await post_menu(slack)
+
+    with pytest.raises(LookupError, match="no button maybe"):
+        slack.press(slack.sent("C1")[0], "U2", action_id="maybe")
+
+
 async def test_a_press_and_a_command_carry_where_to_answer(slack):
-    slack.post_message("C1", "U1", "menu")
-    pressed = slack.press(slack.messages("C1")[0], "U2", action_id="yes", value="1")
+    await post_menu(slack)
+    pressed = slack.press(slack.sent("C1")[0], "U2", action_id="yes")
     typed = slack.command("C1", "U2", "/ask", "why")
 
     assert (pressed["type"], pressed["actions"][0]["value"]) == ("block_actions", "1")
-    assert pressed["container"]["message_ts"] == slack.messages("C1")[0].ts
+    assert pressed["container"]["message_ts"] == slack.sent("C1")[0].ts
     assert (typed["command"], typed["text"], typed["user_id"]) == ("/ask", "why", "U2")
     assert pressed["response_url"] != typed["response_url"]
 
