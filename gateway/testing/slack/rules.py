@@ -16,6 +16,8 @@ MAX_MARKDOWN: Final = 12_000
 MAX_SECTION: Final = 3_000
 MAX_BLOCKS: Final = 50
 MAX_BLOCK_CHARACTERS: Final = 13_200
+MAX_ELEMENTS: Final = 25
+BUTTON_LIMITS: Final = {"text": 75, "value": 2_000, "action_id": 255}
 MAX_METADATA: Final = 16_000
 
 CONTENT: Final = frozenset({"text", "blocks", "attachments", "markdown_text"})
@@ -174,11 +176,31 @@ def _check_block(number: int, block: JsonObject) -> None:
     pointer = f"[json-pointer:/blocks/{number}"
     if not isinstance(block.get("type"), str):
         raise refused("invalid_blocks", f"[ERROR] missing required field: type {pointer}]")
+    if block["type"] == "actions":
+        _check_actions(pointer, block.get("elements"))
     if block["type"] == "section" and not (block.get("text") or block.get("fields")):
         raise refused("invalid_blocks", f"[ERROR] missing required field: text {pointer}]")
     if block["type"] == "section" and _length(block) > MAX_SECTION:
         message = f"[ERROR] must be less than 3001 characters {pointer}/text/text]"
         raise refused("invalid_blocks", message)
+
+
+def _check_actions(pointer: str, elements: JsonValue) -> None:
+    if not isinstance(elements, list) or not 1 <= len(elements) <= MAX_ELEMENTS:
+        raise refused("invalid_blocks", f"[ERROR] must have 1 to 25 elements {pointer}/elements]")
+    for number, element in enumerate(elements):
+        here = f"{pointer}/elements/{number}"
+        if not isinstance(element, dict) or not element.get("type"):
+            raise refused("invalid_blocks", f"[ERROR] missing required field: type {here}]")
+        if element["type"] != "button":
+            continue
+        fields = {**element, "text": (element.get("text") or {}).get("text")}
+        if not fields["text"]:
+            raise refused("invalid_blocks", f"[ERROR] missing required field: text {here}]")
+        for name, most in BUTTON_LIMITS.items():
+            if len(str(fields.get(name) or "")) > most:
+                message = f"[ERROR] must be less than {most + 1} characters {here}/{name}]"
+                raise refused("invalid_blocks", message)
 
 
 def _length(block: JsonObject) -> int:

@@ -92,6 +92,26 @@ async def test_long_blocks_are_refused(client, blocks, error):
     assert await client.error("chat.postMessage", channel="C1", text="a", blocks=documents) == error
 
 
+@pytest.mark.parametrize(
+    "elements",
+    [
+        [],
+        [{}],
+        [{"type": "button"}],
+        [{"type": "button", "text": {"type": "plain_text", "text": "x" * 76}}],
+        [{"type": "button", "text": {"type": "plain_text", "text": "x"}, "value": "x" * 2_001}],
+        [{"type": "button", "text": {"type": "plain_text", "text": "x"}}] * 26,
+    ],
+    ids=["none", "no type", "no text", "long text", "long value", "too many"],
+)
+async def test_buttons_that_cannot_be_shown_are_refused(client, elements):
+    blocks = [{"type": "actions", "elements": elements}]
+
+    assert await client.error("chat.postMessage", channel="C1", text="a", blocks=blocks) == (
+        "invalid_blocks"
+    )
+
+
 async def test_the_longest_allowed_texts_pass(slack, client):
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3_000}}
     await client.ok("chat.postMessage", channel="C1", markdown_text="x" * 12_000)
