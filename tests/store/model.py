@@ -9,50 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.contract import Address
-from gateway.domain.delivery import UNSETTLED, Delivery, DeliveryState, NewDelivery
+from gateway.domain.delivery import NewDelivery
 from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import TERMINAL, ClaimedTurn, TurnOutcome, TurnState
 from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn
-from gateway.store.protocol.outbox import SendResult
 from gateway.store.protocol.turns import Committed, LeaseNews
+from tests.store.model_lanes import Lane, Lanes
 
-GIVEN_UP: frozenset[DeliveryState] = frozenset({"held", "dead", "expired"})
 BUSY_PAUSE_S = 60
 GATHERING = 5
-
-
-@dataclass(slots=True, eq=False)
-class Part:
-    """One part on its way."""
-
-    id: str
-    turn_id: str
-    number: int
-    lane: "Lane"
-    is_answer: bool
-    state: DeliveryState = "pending"
-    next_at: int | None = None
-    attempts: int = 0
-    owner: str | None = None
-    is_cut_off: bool = False
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether it blocks nobody any more."""
-        return self.state not in UNSETTLED
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """An address: its parts in the order they were given out, and its current session."""
-
-    chat: str
-    parts: list[Part] = field(default_factory=list)
-    current: "Talk | None" = None
-    is_reachable: bool = True
-    blocked_until: int = 0
-    busy_told_at: int = 0
-    moved_to: "Lane | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -110,16 +75,15 @@ class Talk:
         self.ready_at = None if turn is None else max(since, turn.ready_at)
 
 
-class Model:
+class Model(Lanes):
     """Everything that was accepted, and what became of it."""
 
     def __init__(self, limits: QueueLimits) -> None:
+        super().__init__()
         self.limits = limits
         self.talks: dict[str, Talk] = {}
         self.turns: dict[str, Entry] = {}
-        self.lanes: dict[str, Lane] = {}
-        self.parts: dict[str, Part] = {}
-        self.account_blocked_until = 0
+        self.current: dict[Lane, Talk] = {}
 
     # ------------------------------------------------------------ accepting
 
@@ -167,7 +131,7 @@ class Model:
         lane = None
         if new.address is not None:
             lane = self.lanes.setdefault(new.address.chat, Lane(new.address.chat))
-            known = lane.current
+            known = self.current.get(lane)
         else:
             known = self.talks.get(new.session_id or "")
         if known is None or known.is_over or new.fresh_session:
@@ -176,7 +140,7 @@ class Model:
             known = self.talks[got.session_id] = Talk(got.session_id, lane)
         assert got.session_id == known.id
         if lane is not None:
-            lane.current, lane.is_reachable = known, True
+            self.current[lane], lane.is_reachable = known, True
         return known
 
     def _write_terminal(self, new: NewTurn, talk: Talk, now: int) -> None:
@@ -253,6 +217,33 @@ class Model:
         if new.message is not None:
             talk.texts.append(_text(new))
         return turn
+
+    def _put_out(
+        self,
+        talk: Talk,
+        turn: Entry,
+        parts: Sequence[NewDelivery],
+        *,
+        is_answer: bool,
+        now: int,
+    ) -> None:
+        if talk.lane is not None:
+            first = turn.parts
+            turn.parts += len(parts)
+            self.put_out(
+                talk.lane, parts, turn_id=turn.id, first_part=first, is_answer=is_answer, now=now
+            )
+
+    def move(self, old: Lane, new: Address, *, order: Sequence[str], now: int) -> None:
+        """An address became another, and its sessions go with it."""
+        target = self.merge(old, new, order=order, now=now)
+        if target is old:
+            return
+        for talk in self.talks.values():
+            talk.lane = target if talk.lane is old else talk.lane
+        left = self.current.pop(old, None)
+        if left is not None:
+            self.current.setdefault(target, left)
 
     # ------------------------------------------------------------ turns at work
 
@@ -384,203 +375,6 @@ class Model:
         turn.state, turn.ready_at = "queued", now
         if turn.talk.owner is None:
             turn.talk.take_place(now, at_tail=False)
-
-    # ------------------------------------------------------------ lanes
-
-    def _put_out(
-        self,
-        talk: Talk,
-        turn: Entry,
-        parts: Sequence[NewDelivery],
-        *,
-        is_answer: bool,
-        now: int,
-    ) -> None:
-        """Parts at the end of their lane; cancelled where nobody can be reached."""
-        lane = talk.lane
-        if lane is None:
-            return
-        is_behind = not is_answer and _first(lane.parts) is not None
-        next_at = None if is_behind else self._not_before(lane, now)
-        for new in parts:
-            part = Part(new.id, turn.id, turn.parts, lane, is_answer, next_at=next_at)
-            if not lane.is_reachable:
-                part.state, part.next_at = "cancelled", None
-            next_at = None
-            turn.parts += 1
-            lane.parts.append(part)
-            self.parts[part.id] = part
-
-    def begin_sends(self, got: Sequence[Delivery], *, owner: str, limit: int, now: int) -> None:
-        """Parts that may leave: the first of each free lane, the longest due first."""
-        due = [part for part in self.parts.values() if self._is_due(part, now)]
-        taken = [self.parts[delivery.id] for delivery in got]
-        assert set(taken) <= set(due), "sent before its time or its turn"
-        assert len(taken) == min(limit, len(due)), "a due part was left out"
-        left = [part.next_at or 0 for part in due if part not in taken]
-        if taken and left:
-            assert max(part.next_at or 0 for part in taken) <= min(left)
-        for part in taken:
-            self._begin(part, owner)
-
-    def end_send(self, result: SendResult, *, owner: str, now: int) -> Part | None:
-        """How one try ended; the part of its lane that leaves next."""
-        part = self.parts[result.delivery_id]
-        is_ours = part.state == "sending" and part.owner == owner
-        if not is_ours and part.state != "ambiguous":
-            return None
-        part.state, part.owner, part.next_at = result.state, None, None
-        part.attempts = max(part.attempts - (not result.counts), 0)
-        wanted = 0 if result.next_at is None else round(result.next_at.timestamp())
-        if result.state == "ambiguous" or (result.state == "pending" and self._is_first(part)):
-            part.next_at = max(now, wanted)
-        if result.blocked_until is not None:
-            self._block(part.lane, result, round(result.blocked_until.timestamp()))
-        if part.is_settled and part.state != "sent":
-            self._cut_off(part)
-        if result.state == "dead" and result.scope == "address":
-            self.close(part.lane, {"pending"})
-        following = self._promote(part, now)
-        if following is not None:
-            self._begin(following, owner)
-        return following
-
-    def doubt_abandoned(self, living: Iterable[str], *, now: int) -> int:
-        """Sends of the dead are in doubt; how many."""
-        living = set(living)
-        doubtful = [
-            part
-            for part in self.parts.values()
-            if part.owner is not None and part.owner not in living
-        ]
-        for part in doubtful:
-            part.state, part.owner, part.next_at = "ambiguous", None, now
-        return len(doubtful)
-
-    def replay(self, part: Part, *, is_dropped: bool, now: int) -> None:
-        """An operator's word on a part that was given up."""
-        if is_dropped:
-            part.state = "cancelled"
-            return
-        lane = part.lane
-        while lane.moved_to is not None:
-            lane = lane.moved_to
-        cut_off = [
-            later
-            for later in self.parts.values()
-            if later.turn_id == part.turn_id and later.number > part.number and later.is_cut_off
-        ]
-        for again in (part, *sorted(cut_off, key=lambda later: later.number)):
-            again.lane.parts.remove(again)
-            again.lane = lane
-            lane.parts.append(again)
-            again.state, again.next_at, again.attempts = "pending", None, 0
-            again.is_cut_off = False
-        self._wake(part if part.is_answer else _first(lane.parts), now)
-
-    def close(self, lane: Lane, states: set[DeliveryState]) -> None:
-        """Nobody is there any more: what waits is cancelled."""
-        lane.is_reachable = False
-        for part in lane.parts:
-            if part.state in states:
-                part.state, part.next_at = "cancelled", None
-
-    def move(self, old: Lane, new: Address, *, order: Sequence[str], now: int) -> None:
-        """An address became another; `order` is how the store put what is not over in line."""
-        target = self.lanes.get(new.chat)
-        del self.lanes[old.chat]
-        if target is None:
-            old.chat = new.chat
-            self.lanes[new.chat] = old
-            return
-        self.lanes[old.chat] = old
-        moving = [
-            part
-            for lane in (target, old)
-            for part in lane.parts
-            if not part.is_settled or part.state == "held"
-        ]
-        moved = [self.parts[name] for name in order if self.parts[name] in moving]
-        assert len(moved) == len(moving), "a part was lost on the way"
-        for lane in (target, old):
-            for is_waiting in (True, False):
-                before = [p for p in lane.parts if p in moving and _waits(p) == is_waiting]
-                assert before == [p for p in moved if p in before], "out of order"
-        assert [_waits(part) for part in moved] == sorted(_waits(part) for part in moving)
-        for part in moved:
-            part.lane.parts.remove(part)
-            part.lane = target
-            target.parts.append(part)
-            if part.state == "pending" and not part.is_answer:
-                part.next_at = None
-        for talk in self.talks.values():
-            talk.lane = target if talk.lane is old else talk.lane
-        target.current = target.current or old.current
-        target.moved_to, old.moved_to, old.current = None, target, None
-        self._wake(_first(target.parts), now)
-
-    def _wake(self, first: Part | None, now: int) -> None:
-        """Make the first of a lane due if it waits for nothing else."""
-        if first is None:
-            return
-        if first.is_answer:
-            self._promote(first, now)
-        elif first.state == "pending" and first.next_at is None:
-            first.next_at = self._not_before(first.lane, now)
-
-    def _promote(self, part: Part, now: int) -> Part | None:
-        first = self._first_beside(part)
-        if first is None or first.state != "pending":
-            return None
-        since = now if first.next_at is None else first.next_at
-        first.next_at = self._not_before(first.lane, since)
-        return first if first.next_at <= now else None
-
-    def _first_beside(self, part: Part) -> Part | None:
-        """The first unsettled one where that part stands: its lane, or its answer."""
-        if not part.is_answer:
-            return _first(part.lane.parts)
-        answer = [p for p in self.parts.values() if p.turn_id == part.turn_id and not p.is_settled]
-        return min(answer, key=lambda p: p.number, default=None)
-
-    def _is_first(self, part: Part) -> bool:
-        return self._first_beside(part) is part
-
-    def _is_due(self, part: Part, now: int) -> bool:
-        is_free = part.lane.blocked_until <= now and self.account_blocked_until <= now
-        is_time = part.next_at is not None and part.next_at <= now
-        return part.state == "pending" and is_time and is_free and self._is_first(part)
-
-    def _not_before(self, lane: Lane, time: int) -> int:
-        return max(time, lane.blocked_until, self.account_blocked_until)
-
-    def _begin(self, part: Part, owner: str) -> None:
-        part.state, part.owner, part.next_at = "sending", owner, None
-        part.attempts += 1
-
-    def _block(self, lane: Lane, result: SendResult, until: int) -> None:
-        if result.scope != "account":
-            lane.blocked_until = max(lane.blocked_until, until)
-            return
-        self.account_blocked_until = max(self.account_blocked_until, until)
-        for part in self.parts.values():
-            if part.state == "pending" and part.next_at is not None:
-                part.next_at = max(part.next_at, until)
-
-    def _cut_off(self, part: Part) -> None:
-        for later in self.parts.values():
-            is_behind = later.turn_id == part.turn_id and later.number > part.number
-            if is_behind and later.state == "pending":
-                later.state, later.next_at, later.is_cut_off = "dead", None, True
-
-
-def _first(parts: Sequence[Part]) -> Part | None:
-    """The first unsettled part of a lane; answers to commands stand in none."""
-    return next((part for part in parts if not part.is_settled and not part.is_answer), None)
-
-
-def _waits(part: Part) -> bool:
-    return part.state == "pending"
 
 
 def _text(new: NewTurn) -> str:

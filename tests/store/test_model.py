@@ -33,7 +33,8 @@ from gateway.store.protocol.outbox import DeliveryFilter, SendResult
 from gateway.store.sqlite.store import open_sqlite
 from tests.store.builders import ACCOUNT, PROJECT, api_turn, chat_turn, event, part, reply, terms
 from tests.store.crashing import CrashableStore, Fate
-from tests.store.model import GIVEN_UP, Model, Part
+from tests.store.model import Model
+from tests.store.model_lanes import GIVEN_UP, Part
 from tests.store.test_finishing import asking
 
 RUNS = int(os.environ.get("GATEWAY_MODEL_RUNS", "200"))

@@ -52,9 +52,10 @@ UPDATE outbox INDEXED BY outbox_lane SET next_at = :now
     "UPDATE address SET blocked_until = :now WHERE blocked_until > :latest",
     "UPDATE account_block SET blocked_until = :now WHERE blocked_until > :latest",
 )
-_READ_MARK = "SELECT value FROM note WHERE owner = 'store' AND key = 'clock'"
+# No channel has an empty name.
+_READ_MARK = "SELECT value FROM note WHERE owner = '' AND key = 'clock'"
 _PUT_MARK = """
-INSERT INTO note (owner, key, value, updated_at) VALUES ('store', 'clock', ?, ?)
+INSERT INTO note (owner, key, value, updated_at) VALUES ('', 'clock', ?, ?)
     ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
 """
 
