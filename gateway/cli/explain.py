@@ -23,6 +23,7 @@ KIND_STYLES = {
     "handoff": "magenta",
     "tool": "yellow",
     "delivery": "blue",
+    "decision": "bold yellow",
 }
 SHOWN_TEXT_CHARS = 300
 

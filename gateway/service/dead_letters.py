@@ -130,7 +130,7 @@ class DeadLetterService:
 
     async def detail(self, identifier: str) -> Detail:
         """Everything about one; raises NotFound. A part may be in any state."""
-        decisions = await self._store.decisions(identifier)
+        decisions = await self._store.decisions([identifier])
         if identifier.startswith(EVENT_PREFIX):
             event = await self._event(identifier)
             replay = f"not possible: {WHY_UNREADABLE}"

@@ -150,7 +150,9 @@ class OperationsService:
         self, identifier: str, session: Session, *, turn_id: TurnId | None
     ) -> Explanation:
         traces = await self._store.traces(session.project_id, session.id, turn_id=turn_id)
-        stories = tuple(tell(trace) for trace in traces)
+        parts = [delivery.id for trace in traces for delivery in trace.deliveries]
+        decisions = await self._store.decisions(parts)
+        stories = tuple(tell(trace, decisions) for trace in traces)
         return Explanation(asked=identifier, session=session, stories=stories)
 
 

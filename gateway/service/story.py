@@ -15,11 +15,25 @@ from gateway.domain.bots import HANDOFF_PREFIX
 from gateway.domain.conversation import Message, ToolCall
 from gateway.domain.delivery import Delivery
 from gateway.domain.turns import Turn
+from gateway.store.protocol.dead_letters import Decision
 from gateway.store.protocol.history import TurnTrace
 from gateway.store.protocol.turns import StoredToolResult
 
+_DECISIONS = {
+    "delivery_replayed": "sent a part again",
+    "delivery_dropped": "gave a part up",
+}
 StepKind = Literal[
-    "received", "queued", "claimed", "model", "handoff", "tool", "message", "delivery", "ended"
+    "received",
+    "queued",
+    "claimed",
+    "model",
+    "handoff",
+    "tool",
+    "message",
+    "delivery",
+    "decision",
+    "ended",
 ]
 
 
@@ -48,11 +62,13 @@ class TurnStory:
     steps: tuple[Step, ...]
 
 
-def tell(trace: TurnTrace) -> TurnStory:
-    """The story of one turn."""
+def tell(trace: TurnTrace, decisions: Sequence[Decision] = ()) -> TurnStory:
+    """The story of one turn, and what operators have decided about its deliveries."""
     turn = trace.turn
     steps = [*_arrival(turn), *_claim(turn), *_work(turn, trace.tools), *_end(turn)]
-    steps += [_delivery(delivery) for delivery in trace.deliveries]
+    for delivery in trace.deliveries:
+        steps += [_decision(each) for each in decisions if each.target == delivery.id]
+        steps.append(_delivery(delivery))
     return TurnStory(turn, tuple(steps))
 
 
@@ -252,6 +268,19 @@ def _delivery(delivery: Delivery) -> Step:
             "next_at": delivery.next_at if delivery.state == "pending" else None,
         },
         is_bad=is_over or delivery.receipt == "failed",
+    )
+
+
+def _decision(decision: Decision) -> Step:
+    """What an operator did with a delivery that was given up."""
+    done = _DECISIONS.get(decision.action, decision.action)
+    return Step(
+        kind="decision",
+        at=decision.at,
+        title=f"an operator {done}; it was {decision.detail.get('state')}",
+        id=decision.target,
+        text=decision.detail.get("error"),
+        facts=dict(decision.detail),
     )
 
 

@@ -248,6 +248,16 @@ class TestReplay:
         assert command("dlq", "replay", part_id, "dlv_none").code == 1
         assert letters.state(part_id) == "dead"
 
+    def test_explain_tells_what_was_decided(self, command: CommandLine, letters: Letters) -> None:
+        part_id = letters.part(state="held")
+        command("dlq", "replay", part_id)
+        letters.due()
+
+        shown = command("explain", part_id).out
+
+        assert "an operator sent a part again; it was held" in shown
+        assert "chat not found" in shown
+
 
 class TestDrop:
     def test_a_dropped_part_is_cancelled(self, command: CommandLine, letters: Letters) -> None:

@@ -18,6 +18,7 @@ from gateway.domain.ids import (
 )
 from gateway.domain.turns import Turn, TurnError, TurnState
 from gateway.service.story import Step, tell
+from gateway.store.protocol.dead_letters import Decision
 from gateway.store.protocol.history import TurnTrace
 from gateway.store.protocol.turns import StoredToolResult
 
@@ -217,3 +218,21 @@ def test_a_delivery_is_told_with_its_tries_and_errors() -> None:
     assert dead.title == "part 1 over tg: dead after 3 tries"
     assert (dead.text, dead.is_bad, dead.facts["next_at"]) == ("blocked", True, None)
     assert (due.is_bad, due.facts["next_at"]) == (False, NOON + timedelta(minutes=2))
+
+
+def test_an_operators_decision_stands_before_what_came_of_it() -> None:
+    delivery = a_delivery("sent")
+    decision = Decision(
+        action="delivery_replayed",
+        target=delivery.id,
+        detail={"state": "held", "error": "nobody knows", "attempts": 2},
+        at=NOON + timedelta(hours=1),
+    )
+    other = replace(decision, target="dlv_other")
+
+    story = tell(TurnTrace(a_turn(), (), [delivery]), [decision, other])
+
+    *_, decided, sent = story.steps
+    assert (decided.kind, decided.text) == ("decision", "nobody knows")
+    assert decided.title == "an operator sent a part again; it was held"
+    assert sent.kind == "delivery"

@@ -160,7 +160,7 @@ class TestDecisions:
         await end_send(store, again, "held")
         await store.replay(PROJECT, part.id, to="cancelled")
 
-        first, second = await store.decisions(part.id)
+        first, second = await store.decisions([part.id])
         assert first.action == "delivery_replayed"
         assert first.detail == {"state": "expired", "error": "why one", "attempts": 1}
         assert second.action == "delivery_dropped"
@@ -174,5 +174,5 @@ class TestDecisions:
         (second,) = await store.cut_off(first.id)
         await store.replay(PROJECT, first.id, to="pending")
 
-        (decided,) = await store.decisions(second)
+        (decided,) = await store.decisions([second])
         assert decided.detail["error"] == "earlier_part"

@@ -5,7 +5,7 @@ Every decision is kept as an audit record of what it was about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -104,6 +104,6 @@ class DeadLetterStore(Protocol):
         """Put an unreadable event aside; False = there is none, or it was dropped before."""
         ...
 
-    async def decisions(self, target: str) -> list[Decision]:
-        """What was decided about a delivery or an event, oldest first."""
+    async def decisions(self, targets: Sequence[str]) -> list[Decision]:
+        """What was decided about these deliveries and events, oldest first."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Literal
 
 from gateway.domain.delivery import Delivery
@@ -65,7 +66,8 @@ RETURNING project_id, reason
 """
 _DECIDED = "INSERT INTO audit (project_id, action, target, detail, at) VALUES (?, ?, ?, ?, ?)"
 _DECISIONS = """
-SELECT action, target, detail, at FROM audit WHERE target = ? ORDER BY audit_id
+SELECT action, target, detail, at FROM audit
+ WHERE target IN (SELECT value FROM json_each(?)) ORDER BY audit_id
 """
 
 
@@ -139,11 +141,11 @@ class SqliteDeadLetters(Area):
 
         return await self._writer.run(operation)
 
-    async def decisions(self, target: str) -> list[Decision]:
-        """What was decided about a delivery or an event, oldest first."""
+    async def decisions(self, targets: Sequence[str]) -> list[Decision]:
+        """What was decided about these deliveries and events, oldest first."""
         return [
             Decision(action=row[0], target=row[1], detail=from_json(row[2]), at=to_time(row[3]))
-            for row in await self._readers.all(_DECISIONS, (target,))
+            for row in await self._readers.all(_DECISIONS, (json.dumps(list(targets)),))
         ]
 
 
