@@ -22,15 +22,24 @@ from gateway.testing.faults.fault import CannotRun
 
 def rss_kib(pid: int) -> int:
     """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise CannotRun(f"/proc/{pid}/status does not tell the resident memory")
+    return _from_status(pid, "VmRSS")
+
+
+def peak_kib(pid: int) -> int:
+    """The most resident memory that a process has had."""
+    return _from_status(pid, "VmHWM")
 
 
 def open_files(pid: int) -> int:
     """How many descriptors a process holds."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def _from_status(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise CannotRun(f"/proc/{pid}/status does not tell {name}")
 
 
 def cpu_wait_s(pid: int) -> float:
