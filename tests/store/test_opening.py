@@ -62,6 +62,11 @@ def unreachable() -> SetReachability:
     )
 
 
+def moved(new: Address) -> MoveAddress:
+    """The chat has a new id."""
+    return MoveAddress(project_id=PROJECT, event=event("move"), account=ACCOUNT, old=CHAT, new=new)
+
+
 def in_a_minute(clock: FixedClock) -> datetime:
     return datetime.fromtimestamp(clock() / 1_000_000 + 60, UTC)
 
@@ -181,6 +186,21 @@ class TestTheNextAttempt:
 
         assert place == OpenPart(first, is_new=False)
 
+    async def test_it_goes_on_in_nothing_that_came_behind_others_when_its_chat_moved(
+        self, store: Store
+    ) -> None:
+        new = Address("tg", "-100")
+        await talk(store, "there", parts=1, new=chat_turn("there", address=new))
+        (on_its_way,) = await begin_sends(store)
+        await opened(store, await claimed_turn(store))
+        await accept_one(store, moved(new))
+
+        again = await run_again(store)
+        assert await try_to_open(store, again) is None
+
+        await end_send(store, on_its_way)
+        assert await try_to_open(store, again) is not None
+
 
 class TestTheEnd:
     async def test_the_reply_fills_the_message_and_goes_on_behind_it(self, store: Store) -> None:
@@ -290,10 +310,7 @@ class TestTheEnd:
         claimed = await claimed_turn(store)
         await talk(store, "there", parts=1, new=chat_turn("there", address=new))
         await opened(store, claimed)
-        move = MoveAddress(
-            project_id=PROJECT, event=event("move"), account=ACCOUNT, old=CHAT, new=new
-        )
-        await accept_one(store, move)
+        await accept_one(store, moved(new))
 
         assert await send_all(store) == []
         await commit(store, claimed, reply("here", parts=1))
