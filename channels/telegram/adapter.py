@@ -92,7 +92,7 @@ class Typing:
     async def show(self, text: str) -> None:
         """Nothing: a signal carries no text."""
 
-    async def open(self) -> str:
+    async def open(self, delivery_id: str) -> str:
         """Never called for a signal."""
         raise DeliveryRefused("a typing signal is no message that could be opened")
 

@@ -88,7 +88,7 @@ async def test_a_signal_shows_no_text():
         async with typing_at(running) as live:
             await live.show("half an answer")
             with pytest.raises(DeliveryRefused):
-                await live.open()
+                await live.open("dlv_1")
 
         assert running.telegram.sent() == []
 
