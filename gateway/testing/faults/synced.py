@@ -25,10 +25,11 @@ from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, Caller, calling, o
 from gateway.testing.telegram.endpoint import TelegramServer
 
 PROMISE: Final = "stored on the disk before it is acknowledged"
-POLL_WAVES: Final = 4
+POLLED_AT_ONCE: Final = 8
+"""Updates of one poll: few enough that their answer is read in one call."""
 OTHER_BOT: Final = "987654321:AAFakeTokenOfAnotherFakeTelegram00"
-LETTERS: Final = 6000
-"""How much of each buffer is traced: a page of the database, and any request of the load."""
+LETTERS: Final = 16_384
+"""How much of each buffer is traced: a page of the database, any request or answer of the load."""
 
 _READS: Final = frozenset({"recvfrom", "recvmsg", "read"})
 _SENDS: Final = frozenset({"sendto", "sendmsg", "write", "writev"})
@@ -203,12 +204,13 @@ async def _post(telegram: TelegramServer, count: int) -> list[Traced]:
 async def _let_poll(telegram: TelegramServer, count: int) -> list[Traced]:
     """Updates to be polled for, in waves."""
     messages = []
-    for wave in range(POLL_WAVES):
-        for chat in range(1, 1 + count // POLL_WAVES):
-            text = f"polled {wave} {chat:04} ends"
-            update = telegram.post_text(chat, chat, text)
-            messages.append(Traced(text, update["update_id"]))
-        await telegram.wait_until_confirmed(timeout_s=PATIENCE_S)
+    for number in range(count):
+        text = f"polled {number:04} ends"
+        update = telegram.post_text(1 + number % POLLED_AT_ONCE, 1, text)
+        messages.append(Traced(text, update["update_id"]))
+        if (number + 1) % POLLED_AT_ONCE == 0:
+            await telegram.wait_until_confirmed(timeout_s=PATIENCE_S)
+    await telegram.wait_until_confirmed(timeout_s=PATIENCE_S)
     return messages
 
 
