@@ -181,7 +181,9 @@ async def _crash_everywhere(stage: Stage) -> Observation:
 
 
 async def _crash(world: _World, point: CrashPoint, *, number: int) -> Crash:
-    """One message that the gateway dies of, and one more in the same place."""
+    """One message that the gateway dies of, and one more in the same place; it runs afterwards."""
+    if world.gateway.is_running:
+        await world.gateway.stop()
     doubtful = _doubtful(world.gateway)
     await world.gateway.start(environment={ENVIRONMENT: point})
     said = world.about_to_say(number, 1)
@@ -191,7 +193,6 @@ async def _crash(world: _World, point: CrashPoint, *, number: int) -> Crash:
     await saying
     await world.gateway.start()
     is_answered = await _are_both_answered(world, number, said)
-    await world.gateway.stop()
     return Crash(
         way=world.way,
         point=point,
@@ -230,7 +231,6 @@ async def _end_of(gateway: GatewayProcess) -> int | None:
 
 async def _left(world: _World) -> list[Violation]:
     """What is wrong with the history, the platform, the log and the store after all crashes."""
-    await world.gateway.start()
     found = await wait_until_settled(world.gateway, patience_s=STUCK_S)
     headers = {"Authorization": f"Bearer {world.caller.key}"}
     async with aiohttp.ClientSession(headers=headers) as client:

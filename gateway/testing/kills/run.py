@@ -83,6 +83,7 @@ class _Scene:
     """A gateway that runs, its surroundings, and a client with a key."""
 
     gateway: GatewayProcess
+    model: OpenAIServer
     platforms: Sequence[Platform]
     killer: Killer
     client: aiohttp.ClientSession
@@ -99,12 +100,14 @@ async def run(
     async with _scene(plan, folder) as scene:
         client, url = scene.client, scene.gateway.url
         load = Load(plan.crowd, scene.platforms, client=client, url=url, seed=plan.seed)
+        found: list[Violation] = []
         try:
             for number in range(1, plan.kills + 1):
                 await scene.killer.kill_and_start()
                 tell(number, load.notes)
+                found += _forget_model_calls(scene.model)
             await scene.killer.wait_until_ready()
-            found = await load.end()
+            found += await load.end()
         finally:
             load.cancel()
         found += await wait_until_settled(scene.gateway, patience_s=STUCK_S)
@@ -153,7 +156,9 @@ async def _scene(plan: KillPlan, folder: Path) -> AsyncIterator[_Scene]:
             connector=aiohttp.TCPConnector(limit=0),
         ) as client:
             platforms = (OnTelegram(telegram), OnPlain(plain))
-            yield _Scene(gateway=gateway, platforms=platforms, killer=killer, client=client)
+            yield _Scene(
+                gateway=gateway, model=model, platforms=platforms, killer=killer, client=client
+            )
 
 
 async def _evidence(scene: _Scene, notes: Notes) -> Evidence:
@@ -171,6 +176,15 @@ async def _evidence(scene: _Scene, notes: Notes) -> Evidence:
         can_ask={platform.name for platform in scene.platforms if platform.can_ask},
         given_up=await read_given_up(scene.client, scene.gateway.url, transcripts, apology=APOLOGY),
     )
+
+
+def _forget_model_calls(model: OpenAIServer) -> list[Violation]:
+    """What was wrong with them; each holds a whole talk, so a long run cannot keep them all."""
+    found = [
+        Violation("calls of the model keep its rules", "main", each) for each in model.problems
+    ]
+    model.calls.clear()
+    return found
 
 
 def _model(dice: random.Random) -> Script:
