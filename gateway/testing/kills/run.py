@@ -107,7 +107,7 @@ async def run(
                 tell(number, load.notes)
                 found += _forget_model_calls(scene.model)
             await scene.killer.wait_until_ready()
-            found += await load.end()
+            found += [*await load.end(), *_forget_model_calls(scene.model)]
         finally:
             load.cancel()
         found += await wait_until_settled(scene.gateway, patience_s=STUCK_S)
