@@ -4,33 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.testing.faults.clocks import CLOCK
+from gateway.testing.faults.crash_points import CRASHES
+from gateway.testing.faults.databases import DAMAGED, LOCKED
+from gateway.testing.faults.disks import FULL_DISK, READ_ONLY
 from gateway.testing.faults.fault import Fault
 from gateway.testing.faults.floods import FLOOD, REFUSALS
+from gateway.testing.faults.frozen import FROZEN
+from gateway.testing.faults.fuzz import FUZZ
 from gateway.testing.faults.kills import HISTORY_CHECK, KILLS
 from gateway.testing.faults.listeners import IDLE_LISTENERS
 from gateway.testing.faults.malformed import MALFORMED
+from gateway.testing.faults.model_failures import MODEL_FAILURES
 from gateway.testing.faults.oversize import OVERSIZE
 from gateway.testing.faults.poison import POISONOUS_TURN
 from gateway.testing.faults.pollers import POLLERS
 from gateway.testing.faults.redelivery import CHANGED, REDELIVERY
 from gateway.testing.faults.slow_clients import SLOW_CLIENTS
+from gateway.testing.faults.stalled_readers import STALLED_READERS
+from gateway.testing.faults.stalls import STALLS
 from gateway.testing.faults.stopping import STOPPING
 from gateway.testing.faults.synced import SYNCED
 
 FAULTS: Sequence[Fault] = (
     KILLS,
+    CRASHES,
+    FROZEN,
     REDELIVERY,
     CHANGED,
+    MODEL_FAILURES,
     FLOOD,
     REFUSALS,
     POLLERS,
+    FULL_DISK,
+    READ_ONLY,
+    DAMAGED,
+    LOCKED,
     SYNCED,
+    CLOCK,
     STOPPING,
+    STALLS,
     POISONOUS_TURN,
     IDLE_LISTENERS,
+    STALLED_READERS,
     SLOW_CLIENTS,
     OVERSIZE,
     MALFORMED,
+    FUZZ,
     HISTORY_CHECK,
 )
 
