@@ -21,6 +21,7 @@ from gateway.domain.delivery import EXPIRES_AFTER, Delivery, next_attempt
 from gateway.domain.policy import POLL_S
 from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
+from gateway.flow.stopwatch import Stopwatch
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
 
@@ -108,8 +109,9 @@ class Doubt:
             ]
             await self._store.end_sends(again, owner=self._owner)
             return
+        watch = Stopwatch(self._store)
         for delivery in deliveries:
-            result = await self._decide(delivery, binding)
+            result = await self._decide(delivery, binding, watch)
             log.warning(
                 "delivery_doubt_decided",
                 delivery_id=delivery.id,
@@ -121,10 +123,12 @@ class Doubt:
             self._send(following, binding.channel)
             await asyncio.sleep(self._times.pace_s)
 
-    async def _decide(self, delivery: Delivery, binding: ChannelBinding) -> SendResult:
+    async def _decide(
+        self, delivery: Delivery, binding: ChannelBinding, watch: Stopwatch
+    ) -> SendResult:
         if delivery.open_ref is not None:
             jitter = random.uniform(-1, 1)
-            return finished_again(delivery, now=self._store.now(), jitter=jitter)
+            return finished_again(watch.aged(delivery), now=self._store.now(), jitter=jitter)
         if not binding.channel.capabilities.can_ask:
             return without_answer(delivery, rule=binding.on_ambiguous)
         asking = asyncio.create_task(binding.channel.find_sent(_query(delivery)))
@@ -133,7 +137,7 @@ class Doubt:
         finally:
             asking.cancel()
         if not asking.done() or asking.cancelled():
-            return self._not_asked(delivery)
+            return self._not_asked(watch.aged(delivery))
         if (error := asking.exception()) is not None:
             unexpected = None if isinstance(error, GatewayError) else error
             log.warning(
@@ -143,7 +147,7 @@ class Doubt:
                 error=type(error).__name__,
                 exc_info=unexpected,
             )
-            return self._not_asked(delivery)
+            return self._not_asked(watch.aged(delivery))
         return self._answered(delivery, asking.result(), rule=binding.on_ambiguous)
 
     def _answered(self, delivery: Delivery, receipt: Receipt | None, *, rule: str) -> SendResult:

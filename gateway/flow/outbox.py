@@ -11,9 +11,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
 from datetime import datetime, timedelta
-from time import perf_counter
 
 import structlog
 
@@ -24,6 +22,7 @@ from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scop
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.crash_points import crash_point
 from gateway.flow.pace import Pacer
+from gateway.flow.stopwatch import Stopwatch
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
 
@@ -154,7 +153,7 @@ class Outbox:
     async def _send(self, delivery: Delivery, channel: Channel) -> SendResult:
         """One try of one part, as the result to be written."""
         crash_point("after_t4")
-        began, age = perf_counter(), self._store.now() - delivery.created_at
+        watch = Stopwatch(self._store)
         pause_s = self._pacer(channel).sent(delivery.address, now=_now())
         try:
             async with asyncio.timeout(self._send_timeout_s):
@@ -174,23 +173,18 @@ class Outbox:
                 scope="address",
             )
         except DeliveryLater as error:
-            tried = self._aged(delivery, age=age, began=began)
+            tried = watch.aged(delivery)
             result = later(tried, error, now=self._store.now(), jitter=random.uniform(-1, 1))
         except DeliveryRefused as error:
-            tried = self._aged(delivery, age=age, began=began)
+            tried = watch.aged(delivery)
             result = refused(tried, error, now=self._store.now())
         except (DeliveryUnknown, TimeoutError) as error:
             result = unknown(delivery, error, now=self._store.now())
         except Exception as error:
             log.exception("delivery_broke", delivery_id=delivery.id, channel=channel.name)
             result = unknown(delivery, error, now=self._store.now())
-        _tell(delivery, result, channel, duration_s=perf_counter() - began)
+        _tell(delivery, result, channel, duration_s=watch.seconds)
         return result
-
-    def _aged(self, delivery: Delivery, *, age: timedelta, began: float) -> Delivery:
-        """The part as old as it is now, whatever the clock has done since the try began."""
-        age += timedelta(seconds=perf_counter() - began)
-        return replace(delivery, created_at=self._store.now() - age)
 
     async def _settle(self, result: SendResult) -> list[Delivery]:
         """Write how a try ended, however long the store is away: only we know it.

@@ -254,6 +254,19 @@ async def test_a_part_older_than_a_day_expires_when_it_fails(data: Path) -> None
         await settle(home, "expired")
 
 
+async def test_a_part_is_no_day_old_because_the_clock_was_set_during_its_try(data: Path) -> None:
+    held = HeldSend(DeliveryLater("away"))
+    async with house(data, "a") as home, home.at_work():
+        home.channel.fail(held)
+        await home.say("hi")
+        await home.channel.wait_for_tries(1)
+
+        home.clock.ahead_s += 26 * 3600
+        held.release.set()
+
+        await home.channel.wait_for_sent(1)
+
+
 async def test_nothing_is_sent_by_a_channel_that_is_not_connected(data: Path) -> None:
     async with house(data, "a") as home, home.at_work():
         home.connected.clear()

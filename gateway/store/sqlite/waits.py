@@ -15,7 +15,8 @@ from gateway.store.sqlite.clock import MICROSECONDS, Mark, StoreClock
 _LONGEST_WAIT = 24 * 3_600 * MICROSECONDS
 """Nothing waits longer than a part lives; what says so was written by a clock that was wrong."""
 
-# `:jump` is how far the clock jumps, `:before` what it showed until then.
+# `:jump` is how far the clock jumps, `:before` what it showed until then. When a send was begun is
+# asked of platforms, who live by their own clocks: it may be too early, and never too late.
 _MOVES = (
     "UPDATE session SET ready_at = ready_at + :jump WHERE ready_at IS NOT NULL",
     """
@@ -26,7 +27,7 @@ UPDATE turn INDEXED BY turn_unfinished
     """
 UPDATE outbox INDEXED BY outbox_lane
    SET next_at = next_at + :jump, created_at = created_at + :jump,
-       sent_started_at = sent_started_at + :jump
+       sent_started_at = sent_started_at + min(:jump, 0)
  WHERE settled_at IS NULL
 """,
     """
