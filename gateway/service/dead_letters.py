@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Sequence, Set
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
+from gateway.contract import Address
 from gateway.errors import Conflict, NotFound
 from gateway.store.protocol import Store
 from gateway.store.protocol.dead_letters import (
@@ -35,6 +37,7 @@ __all__ = [
     "Which",
 ]
 
+Item = TypeVar("Item")
 LetterState = Literal["held", "dead", "expired", "unreadable"]
 EVENT_PREFIX = "evt_"
 AT_ONCE = 200
@@ -181,6 +184,20 @@ class DeadLetterService:
     async def _replay_in_order(
         self, letters: Sequence[DeadDelivery | UnreadableEvent]
     ) -> list[Decided]:
+        """Replay those of a chat one after the other, and many chats together."""
+        lanes: defaultdict[Address | None, list[DeadDelivery | UnreadableEvent]] = defaultdict(list)
+        for letter in letters:
+            lane = None if isinstance(letter, UnreadableEvent) else letter.delivery.address
+            lanes[lane].append(letter)
+        decided: list[Decided] = []
+        for together in batched(list(lanes.values()), AT_ONCE):
+            for done in await asyncio.gather(*(self._replay_lane(lane) for lane in together)):
+                decided += done
+        return decided
+
+    async def _replay_lane(
+        self, letters: Sequence[DeadDelivery | UnreadableEvent]
+    ) -> list[Decided]:
         """Replay one after the other: a part may take along others that follow in the list."""
         decided: list[Decided] = []
         went_along: set[str] = set()
@@ -208,8 +225,7 @@ class DeadLetterService:
 
     async def _drop(self, letters: Sequence[DeadDelivery | UnreadableEvent]) -> list[Decided]:
         decided: list[Decided] = []
-        for begin in range(0, len(letters), AT_ONCE):
-            together = letters[begin : begin + AT_ONCE]
+        for together in batched(letters, AT_ONCE):
             decided += await asyncio.gather(*(self._drop_one(letter) for letter in together))
         return decided
 
@@ -274,6 +290,16 @@ class DeadLetterService:
         if delivery.error == "earlier_part":
             return "an earlier part of this reply was not sent either"
         return None
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items in pieces of that size, the last one smaller.
+
+    >>> list(batched([1, 2, 3], 2))
+    [[1, 2], [3]]
+    """
+    for begin in range(0, len(items), size):
+        yield items[begin : begin + size]
 
 
 def _of_delivery(dead: DeadDelivery) -> DeadLetter:

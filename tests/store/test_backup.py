@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.ids import new_delivery_id
 from gateway.errors import GatewayError, HeldElsewhere, StoreError
 from gateway.store.copies import Backup, Restored
 from gateway.store.protocol.dead_letters import DeadLetterFilter
@@ -263,10 +264,30 @@ class TestRestore:
         restored = await restore(file, target)
 
         async with file.open(lock=True) as store:
-            assert await store.claim(terms("new")) == []
             assert restored.cancelled == 2
             assert await state_of(store, queued.turn_id) == "cancelled"
             assert await state_of(store, running.turn.id) == "cancelled"
+            assert await store.verify() == []
+
+    async def test_a_message_that_was_growing_is_not_taken_back(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        """It may have become an answer since."""
+        async with file.open() as store:
+            running = await claimed_turn(store)
+            shown = await store.open_part(
+                running.lease, running.turn.id, delivery_id=new_delivery_id()
+            )
+            assert shown is not None
+            await store.keep_open_ref(running.lease, shown.delivery.id, open_ref="m1")
+            await backup(file, target)
+
+        restored = await restore(file, target)
+
+        async with file.open(lock=True) as store:
+            assert await begin_sends(store) == []
+            assert (await delivery_of(store, shown.delivery.id)).state == "cancelled"
+            assert restored.held == 0
             assert await store.verify() == []
 
     async def test_with_resume_everything_goes_on_as_after_a_crash(

@@ -21,6 +21,7 @@ from gateway.domain.ids import ProjectId, TurnId
 from gateway.errors import GatewayError, StoreError
 from gateway.store.copies import Restored, Tell, say_nothing
 from gateway.store.lock import hold_directory
+from gateway.store.protocol.inbox import ClaimTerms
 from gateway.store.sqlite.connect import store_error
 from gateway.store.sqlite.copying import BESIDE, check_copy, copy_database, no_such_file, sync
 from gateway.store.sqlite.presence import mark
@@ -117,6 +118,8 @@ async def _prepare(draft: Path, source: Path, *, resume: bool) -> tuple[int, int
             turns = await store.turns_under_way()
             for project_id, turn_id in turns:
                 await store.request_cancel(ProjectId(project_id), TurnId(turn_id))
+            # What was running ends when it is taken over.
+            await store.claim(ClaimTerms(owner=STAGING, limit=len(turns)))
             held = await store.hold_deliveries()
         await store.record_restore(source=str(source), held=held, cancelled=len(turns))
         findings = await store.verify()

@@ -14,6 +14,12 @@ UPDATE outbox INDEXED BY outbox_lane
    SET state = 'held', error = ?, next_at = NULL, owner = NULL, settled_at = ?
  WHERE settled_at IS NULL AND state <> 'open'
 """
+# An empty part takes back a message that was still growing: it may have become an answer since.
+_LEAVE_SHOWN = """
+UPDATE outbox INDEXED BY outbox_lane
+   SET state = 'cancelled', error = ?, next_at = NULL, owner = NULL, settled_at = ?
+ WHERE settled_at IS NULL AND state <> 'open' AND part = '{}'
+"""
 _UNFINISHED = """
 SELECT project_id, turn_id FROM turn INDEXED BY turn_unfinished WHERE finished_at IS NULL
 """
@@ -26,9 +32,13 @@ class SqliteRestored(Area):
 
     async def hold_deliveries(self) -> int:
         """Hold everything that was on its way, for an operator to decide; how many."""
-        return await self._writer.run(
-            lambda db: db.execute(_HOLD, (MAY_BE_SENT, self._clock())).rowcount
-        )
+
+        def operation(db: sqlite3.Connection) -> int:
+            why = (MAY_BE_SENT, self._clock())
+            db.execute(_LEAVE_SHOWN, why)
+            return db.execute(_HOLD, why).rowcount
+
+        return await self._writer.run(operation)
 
     async def turns_under_way(self) -> list[tuple[str, str]]:
         """(project, turn) of every turn that is not over."""
