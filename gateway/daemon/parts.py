@@ -188,6 +188,9 @@ def _checks(store: Store, flow: Flow) -> Mapping[str, Probe]:
     async def admitting() -> str | None:
         return flow.admission.refusal
 
+    async def accepting() -> str | None:
+        return flow.intake.times.problem
+
     async def connected() -> str | None:
         health = flow.supervisor.health()
         missing = [
@@ -197,4 +200,4 @@ def _checks(store: Store, flow: Flow) -> Mapping[str, Probe]:
         ]
         return f"Not connected: {', '.join(missing)}." if missing else None
 
-    return {"store": storing, "disk": admitting, "channels": connected}
+    return {"store": storing, "disk": admitting, "accepting": accepting, "channels": connected}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import assert_never
 
 import structlog
@@ -34,6 +35,7 @@ from gateway.domain.people import IdentityKey
 from gateway.domain.policy import QueueLimits
 from gateway.errors import Unavailable
 from gateway.flow import gate
+from gateway.flow.accept_times import AcceptTimes
 from gateway.flow.catalogue import Catalogue, ChannelBinding
 from gateway.flow.crash_points import crash_point
 from gateway.flow.replies import render_replies, reply_message
@@ -72,7 +74,7 @@ class Admission:
 
 
 class Intake:
-    """Accepts for one process."""
+    """Accepts for one process; `times` tells how long that has taken."""
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class Intake:
         self._limits = limits
         self._admission = admission
         self._busy_parts: dict[Address, list[Json]] = {}
+        self.times = AcceptTimes()
 
     async def accept(
         self, entries: Sequence[Entry], *, cursor: Cursor | None = None
@@ -108,7 +111,7 @@ class Intake:
         return accepted
 
     async def _accept(self, entries: Sequence[Entry], *, cursor: Cursor | None) -> list[Accepted]:
-        terms = self._worker.reserve(len(entries))
+        terms, began = self._worker.reserve(len(entries)), perf_counter()
         try:
             crash_point("before_t1")
             accepted = await self._store.accept(
@@ -118,6 +121,7 @@ class Intake:
             for entry, result in zip(entries, accepted, strict=True):
                 self._follow_up(entry, result)
         finally:
+            self.times.note(perf_counter() - began)
             self._worker.release(terms)
         return accepted
 

@@ -48,6 +48,16 @@ async def test_the_built_in_channels_are_there(gateway: Gateway) -> None:
     assert (await gateway.api.get("/v1/channels/tg")).status == 404
 
 
+async def test_a_channel_shows_what_waits_in_it(gateway: Gateway) -> None:
+    await gateway.api.post("/v1/chat", {"input": "wait a moment", "background": True})
+
+    busy = await gateway.api.get("/v1/channels/api")
+    idle = await gateway.api.get("/v1/channels/web")
+
+    assert (busy.json["unfinished_turns"], busy.json["undelivered_parts"]) == (1, 0)
+    assert (idle.json["unfinished_turns"], idle.json["undelivered_parts"]) == (0, 0)
+
+
 async def test_health_and_version_need_no_key(gateway: Gateway) -> None:
     nobody = gateway.api.with_key(None)
 
@@ -66,6 +76,15 @@ async def test_a_stopping_gateway_is_alive_and_not_ready(gateway: Gateway) -> No
     draining = next(c for c in ready.json["checks"] if c["name"] == "draining")
     assert not draining["ok"]
     assert (await gateway.api.get("/healthz")).status == 200
+
+
+async def test_a_gateway_that_accepts_slowly_is_not_ready(gateway: Gateway) -> None:
+    gateway.parts.flow.intake.times.note(2.5)
+
+    ready = await gateway.api.get("/readyz")
+
+    assert ready.status == 503
+    assert [c["name"] for c in ready.json["checks"] if not c["ok"]] == ["accepting"]
 
 
 async def test_checks_are_shown_on_this_machine_and_to_admins_only(start: Start) -> None:
