@@ -20,7 +20,7 @@ from gateway.testing.conformance.abilities import (
     GrowingConformance,
     WebhookConformance,
 )
-from gateway.testing.conformance.rig import ALL_FAULTS, PlatformFault, Rig
+from gateway.testing.conformance.rig import ALL_FAULTS, GrowingRig, PlatformFault, Rig, WebhookRig
 from gateway.testing.conformance.suite import ChannelConformance
 
 __all__ = [
@@ -28,7 +28,9 @@ __all__ = [
     "AskableConformance",
     "ChannelConformance",
     "GrowingConformance",
+    "GrowingRig",
     "PlatformFault",
     "Rig",
     "WebhookConformance",
+    "WebhookRig",
 ]

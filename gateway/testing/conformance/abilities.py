@@ -11,7 +11,7 @@ import pytest
 
 from gateway.contract import Json, LiveOutput, OutboundMessage, SentQuery
 from gateway.errors import GatewayError
-from gateway.testing.conformance.rig import PlatformFault, Rig
+from gateway.testing.conformance.rig import GrowingRig, PlatformFault, Rig, WebhookRig
 from gateway.testing.conformance.stage import Stage, on_stage
 from gateway.testing.conformance.suite import BUSY, SOON_S, messages
 from gateway.testing.conformance.texts import words_of
@@ -70,6 +70,7 @@ class GrowingConformance(Ability):
                 stage.rig.address(), part, delivery_id="dlv_1", open_ref=reference
             )
             assert [words_of([text]) for text in stage.rig.sent()] == [["word0", "word1", "word2"]]
+            assert isinstance(stage.rig, GrowingRig)
             assert stage.rig.open_messages() == 0
 
     async def test_finishing_twice_changes_nothing(self) -> None:
@@ -125,11 +126,13 @@ class WebhookConformance(Ability):
 
     async def test_a_forged_call_is_refused_and_says_nothing(self) -> None:
         async with on_stage(self.open_rig, hears=True) as stage:
+            assert isinstance(stage.rig, WebhookRig)
             assert await stage.rig.forge("Hello") in (401, 403)
             assert stage.host.batches == []
 
     async def test_nonsense_is_no_error_of_ours(self) -> None:
         async with on_stage(self.open_rig, hears=True) as stage:
+            assert isinstance(stage.rig, WebhookRig)
             assert await stage.rig.babble() < 500
             assert messages(stage.host) == []
 

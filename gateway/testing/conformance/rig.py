@@ -103,14 +103,22 @@ class Rig(ABC):
         """What the fake found wrong with the calls it had."""
         return ()
 
+
+class GrowingRig(Rig):
+    """A rig of a platform whose messages can grow."""
+
+    @abstractmethod
     def open_messages(self, chat: int = 1) -> int:
         """How many messages of that chat are shown as still being written."""
-        raise NotImplementedError("a platform with growing messages tells which are unfinished")
 
+
+class WebhookRig(Rig):
+    """A rig of a platform that calls a webhook, as strangers may, too."""
+
+    @abstractmethod
     async def forge(self, text: str) -> int:
         """Call the webhook with a message of a person and a wrong signature; the HTTP status."""
-        raise NotImplementedError("a platform with webhooks can be imitated by strangers")
 
+    @abstractmethod
     async def babble(self) -> int:
         """Call the webhook with bytes that are no event, rightly signed; the HTTP status."""
-        raise NotImplementedError("a platform with webhooks can send nonsense")

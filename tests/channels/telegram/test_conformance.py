@@ -24,12 +24,13 @@ from gateway.testing.conformance import (
     PlatformFault,
     Rig,
     WebhookConformance,
+    WebhookRig,
 )
-from gateway.testing.telegram.faults import Fault
+from gateway.testing.telegram.faults import TelegramFault
 from gateway.testing.telegram.webhook import WebhookRetry
 from tests.channels.telegram.running import QUICK_CHECKS, QUICK_POLLS, SECRET, settings_for
 
-FAULTS: dict[PlatformFault, Fault] = {
+FAULTS: dict[PlatformFault, TelegramFault] = {
     "throttled": flood(2),
     "refused_part": ApiError(400, "Bad Request: message text is empty"),
     "refused_address": blocked_by_user(),
@@ -42,7 +43,7 @@ FAULTS: dict[PlatformFault, Fault] = {
 }
 
 
-class TelegramRig(Rig):
+class TelegramRig(WebhookRig):
     """A bot, and the fake Telegram."""
 
     name = "tg"

@@ -12,9 +12,11 @@ from gateway.testing.conformance import (
     AskableConformance,
     ChannelConformance,
     GrowingConformance,
+    GrowingRig,
     PlatformFault,
     Rig,
     WebhookConformance,
+    WebhookRig,
 )
 from gateway.testing.plain.channel import PlainChannel, PlainSettings
 from gateway.testing.plain.courier import TOKEN_HEADER
@@ -34,7 +36,7 @@ FAULTS: dict[PlatformFault, PlainFault] = {
 }
 
 
-class PlainRig(Rig):
+class PlainRig(GrowingRig, WebhookRig):
     """An account, and the platform."""
 
     name = "plain"
