@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
@@ -80,10 +81,24 @@ def explain_failure(error: Exception) -> Failure:
 
 
 def _only(error: Exception) -> Exception:
-    """The one error behind a group of one, as a task group raises it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+    """The one error behind a group, as a task group raises it.
+
+    A store that no waiting brings back makes several tasks fail at once, and is what counts.
+    """
+    single = list(_leaves(error))
+    lost = [each for each in single if isinstance(each, StoreError) and not each.transient]
+    if lost:
+        return lost[0]
+    return single[0] if len(single) == 1 else error
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """The errors in a group, and in the groups in it."""
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for each in error.exceptions:
+        yield from _leaves(each)
 
 
 def _unexpected(error: Exception) -> Failure:

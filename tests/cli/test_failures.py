@@ -42,6 +42,21 @@ def test_an_error_is_found_inside_the_groups_it_was_raised_through() -> None:
     assert (failure.exit_code, failure.problems) == (75, ("Another process holds it.",))
 
 
+def test_a_lost_store_counts_among_everything_that_failed_with_it() -> None:
+    lost = StoreError("gone", transient=False, code="store_missing")
+    away = StoreError("away")
+
+    failure = explain_failure(ExceptionGroup("a", [away, ExceptionGroup("b", [lost, lost])]))
+
+    assert (failure.exit_code, failure.code) == (78, "store_missing")
+
+
+def test_several_mistakes_at_once_are_ours() -> None:
+    failure = explain_failure(ExceptionGroup("tasks", [ValueError("one"), ValueError("two")]))
+
+    assert failure.is_ours
+
+
 def test_a_message_of_several_lines_becomes_one() -> None:
     failure = explain_failure(RuntimeError("first\nsecond"))
 

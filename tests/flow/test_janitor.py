@@ -103,6 +103,19 @@ async def test_a_store_that_is_away_does_not_stop_the_upkeep_or_the_stop(
     assert events.count("leave_not_noted") == 1
 
 
+async def test_a_store_that_no_waiting_brings_back_ends_the_upkeep(
+    data: Path, logs: list[MutableMapping[str, Any]]
+) -> None:
+    async with house(data) as home:
+        (data / "gateway.db").unlink()
+
+        with pytest.raises(ExceptionGroup) as ended:
+            await home.janitor.run()
+
+    assert ended.value.split(StoreError)[1] is None
+    assert "store_lost" in [entry["event"] for entry in logs]
+
+
 async def test_a_start_on_a_store_that_is_away_fails(data: Path) -> None:
     async with house(data) as home:
         home.flaky.away["beat"] = 1
