@@ -19,7 +19,7 @@ from gateway.api.http.errors import (
     from_http,
 )
 from gateway.api.http.headers import CommonHeaders, check_head, is_preflight
-from gateway.api.http.state import begin
+from gateway.api.http.state import RequestState, begin
 from gateway.errors import BadRequest, GatewayError, RequestError
 
 log = structlog.get_logger(__name__)
@@ -39,20 +39,24 @@ def outermost(envelopes: Envelopes, headers: CommonHeaders) -> Middleware:
                 return await headers.preflight(request)
             return await handler(request)
         except GatewayError as error:
-            shown = from_gateway(error)
             write = log.debug if isinstance(error, RequestError) else log.warning
             write("request_refused", method=request.method, path=request.path, code=error.code)
+            return refuse(request, from_gateway(error), state)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            shown = from_http(error)
+            return refuse(request, from_http(error), state)
         except ConnectionError:
             raise
         except Exception:
             log.exception("request_failed", method=request.method, path=request.path)
-            shown = Internal("Something went wrong on our side.")
+            return refuse(request, Internal("Something went wrong on our side."), state)
+
+    def refuse(request: web.Request, shown: RequestError, state: RequestState) -> web.Response:
+        # No frame that an error has passed may keep it in a variable: both would then stay, with
+        # all the body that was read, until the collector comes by.
         if state.has_begun:
-            raise ConnectionAbortedError("the stream broke off")
+            raise ConnectionAbortedError("the stream broke off") from None
         return envelopes.render(shown, ErrorPlace(request.path, state.request_id))
 
     return answer
