@@ -145,7 +145,7 @@ def _services(config: Config, store: Store, flow: Flow, *, started_at: datetime)
         ),
         history=HistoryService(store, flow.current),
         people=PeopleService(store),
-        bots=BotsService(flow.current, flow.supervisor.health),
+        bots=BotsService(flow.current, flow.supervisor.health, store.depth_by_channel),
         access=access,
         keys=KeyService(store, signer, access=access),
         visits=VisitService(store, signer, access=access, catalogue=flow.current),

@@ -1,18 +1,23 @@
-"""BotsService: what can be talked to, and by which channels. Reads the configuration only."""
+"""BotsService: what can be talked to, and by which channels.
+
+Reads the configuration, how the channels of this process are, and what waits in them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.contract import HealthState
 from gateway.domain.access import Principal
 from gateway.domain.bots import Bot
 from gateway.domain.channels import BUILT_IN_CHANNELS
+from gateway.domain.ids import ProjectId
 from gateway.errors import Forbidden, NotFound
 from gateway.flow.catalogue import Catalogue, ChannelBinding
 from gateway.flow.host import ChannelHealth
+from gateway.store.protocol.coordination import ChannelDepth
 
 __all__ = ["BotsService", "ChannelStatus", "check_agent", "chosen_bot"]
 
@@ -28,6 +33,11 @@ class ChannelStatus:
     reason: str | None = None
     since: datetime | None = None
     last_in_at: datetime | None = None
+    depth: ChannelDepth = field(default_factory=ChannelDepth)
+
+
+async def _nothing_waits(_project_id: ProjectId) -> Mapping[str, ChannelDepth]:
+    return {}
 
 
 class BotsService:
@@ -37,9 +47,11 @@ class BotsService:
         self,
         catalogue: Callable[[], Catalogue],
         health: Callable[[], Mapping[str, ChannelHealth]] = dict,
+        depth: Callable[[ProjectId], Awaitable[Mapping[str, ChannelDepth]]] = _nothing_waits,
     ) -> None:
         self._catalogue = catalogue
         self._health = health
+        self._depth = depth
 
     def bots(self, principal: Principal) -> Sequence[Bot]:
         """The bots the principal may use, by slug."""
@@ -57,8 +69,22 @@ class BotsService:
         """The bot of that slug in whatever project: for pages that anybody may open."""
         return next((b for b in self._catalogue().bots.values() if b.slug == slug), None)
 
-    def channels(self, principal: Principal) -> Sequence[ChannelStatus]:
+    async def channels(self, principal: Principal) -> Sequence[ChannelStatus]:
         """The project's channels, the built-in ones last."""
+        depth = await self._depth(principal.project_id)
+        return [
+            replace(channel, depth=depth.get(channel.name, channel.depth))
+            for channel in self._channels(principal)
+        ]
+
+    async def channel(self, principal: Principal, name: str) -> ChannelStatus:
+        """One of them; raises NotFound."""
+        found = next((c for c in await self.channels(principal) if c.name == name), None)
+        if found is None:
+            raise NotFound("There is no such channel.")
+        return found
+
+    def _channels(self, principal: Principal) -> Sequence[ChannelStatus]:
         health = self._health()
         own = [
             _status(binding, health.get(binding.name))
@@ -69,13 +95,6 @@ class BotsService:
             ChannelStatus(name=name, kind="widget", bot=None, state="connected")
             for name in sorted(BUILT_IN_CHANNELS)
         ]
-
-    def channel(self, principal: Principal, name: str) -> ChannelStatus:
-        """One of them; raises NotFound."""
-        found = next((c for c in self.channels(principal) if c.name == name), None)
-        if found is None:
-            raise NotFound("There is no such channel.")
-        return found
 
 
 def chosen_bot(catalogue: Catalogue, principal: Principal, slug: str | None) -> Bot:

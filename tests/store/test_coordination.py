@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.policy import Retention
 from gateway.errors import Unprocessable
 from gateway.store.protocol import Store
-from gateway.store.protocol.coordination import Instance, StoredAnswer
+from gateway.store.protocol.coordination import ChannelDepth, Instance, StoredAnswer
 from gateway.store.protocol.turns import StoredEvent
 from tests.store.builders import (
     OTHER_PROJECT,
@@ -180,6 +180,18 @@ class TestSweep:
 
 
 class TestDepth:
+    async def test_what_waits_is_counted_by_channel_of_a_project(self, store: Store) -> None:
+        await talk(store, parts=2)
+        await accept_one(store, chat_turn("more"))
+        await accept_one(store, api_turn("by a call"))
+        await accept_one(store, chat_turn("elsewhere", project_id=OTHER_PROJECT))
+
+        assert await store.depth_by_channel(PROJECT) == {
+            "tg": ChannelDepth(turns=1, deliveries=2),
+            "api": ChannelDepth(turns=1),
+        }
+        assert await store.depth_by_channel(OTHER_PROJECT) == {"tg": ChannelDepth(turns=1)}
+
     async def test_what_waits_is_counted(self, store: Store, clock: FixedClock) -> None:
         await talk(store, parts=2)
         (first,) = await begin_sends(store)

@@ -49,13 +49,14 @@ async def read_agent(call: Call) -> Answer:
 
 async def list_channels(call: Call) -> Answer:
     """The channels of the project and how they are."""
-    channels = [channel_out(channel) for channel in call.services.bots.channels(call.principal)]
-    return Answer(document=ListOut[ChannelOut](data=channels, has_more=False, next_cursor=None))
+    channels = await call.services.bots.channels(call.principal)
+    data = [channel_out(channel) for channel in channels]
+    return Answer(document=ListOut[ChannelOut](data=data, has_more=False, next_cursor=None))
 
 
 async def read_channel(call: Call) -> Answer:
     """One channel."""
-    channel = call.services.bots.channel(call.principal, call.path("id"))
+    channel = await call.services.bots.channel(call.principal, call.path("id"))
     return Answer(document=channel_out(channel))
 
 

@@ -54,6 +54,14 @@ class QueueDepth:
     oldest_queued_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelDepth:
+    """What waits right now in one channel: turns that are not over, parts that are not settled."""
+
+    turns: int = 0
+    deliveries: int = 0
+
+
 class CoordinationStore(Protocol):
     """Coordination."""
 
@@ -100,6 +108,10 @@ class CoordinationStore(Protocol):
 
     async def depth(self) -> QueueDepth:
         """What waits right now."""
+        ...
+
+    async def depth_by_channel(self, project_id: ProjectId) -> Mapping[str, ChannelDepth]:
+        """What waits right now in the channels of a project; a channel without any is left out."""
         ...
 
     def now(self) -> datetime:

@@ -9,7 +9,13 @@ from typing import Any
 
 from gateway.domain.ids import ProjectId
 from gateway.domain.policy import Retention
-from gateway.store.protocol.coordination import Finding, Instance, QueueDepth, StoredAnswer
+from gateway.store.protocol.coordination import (
+    ChannelDepth,
+    Finding,
+    Instance,
+    QueueDepth,
+    StoredAnswer,
+)
 from gateway.store.protocol.inbox import IdempotencyKey
 from gateway.store.rows import (
     clean,
@@ -78,6 +84,15 @@ _DELIVERIES = """
 SELECT state, count(*) FROM outbox WHERE settled_at IS NULL GROUP BY state
  UNION ALL
 SELECT state, count(*) FROM outbox WHERE state IN ('held', 'dead', 'expired') GROUP BY state
+"""
+# The plus keeps SQLite on the partial indexes: what waits is little, a project may be much.
+_TURNS_BY_CHANNEL = """
+SELECT channel, count(*) FROM turn INDEXED BY turn_unfinished
+ WHERE finished_at IS NULL AND +project_id = ? GROUP BY channel
+"""
+_DELIVERIES_BY_CHANNEL = """
+SELECT channel, count(*) FROM outbox INDEXED BY outbox_lane
+ WHERE settled_at IS NULL AND +project_id = ? GROUP BY channel
 """
 _PULSE = "UPDATE pulse SET at = ?"
 _READ_PULSE = "SELECT at FROM pulse"
@@ -209,6 +224,17 @@ class SqliteCoordination(Area):
             deliveries=deliveries,
             oldest_queued_at=to_time_or_none(oldest),
         )
+
+    async def depth_by_channel(self, project_id: ProjectId) -> Mapping[str, ChannelDepth]:
+        """What waits right now in the channels of a project; a channel without any is left out."""
+        wanted = (project_id,)
+        turns = {row[0]: row[1] for row in await self._readers.all(_TURNS_BY_CHANNEL, wanted)}
+        parts = await self._readers.all(_DELIVERIES_BY_CHANNEL, wanted)
+        deliveries = {row[0]: row[1] for row in parts}
+        return {
+            name: ChannelDepth(turns.get(name, 0), deliveries.get(name, 0))
+            for name in turns.keys() | deliveries.keys()
+        }
 
     def now(self) -> datetime:
         """The store's time, by which everything due is due: the wall's, and it does not jump."""
