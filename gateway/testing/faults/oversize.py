@@ -160,7 +160,8 @@ async def _try(request: Oversized, gateway: GatewayProcess) -> Tried:
         raise UnexpectedAnswer(f"{request.place}: none at all ({error!r})") from error
     waited_s = cpu_wait_s(gateway.pid) - waited_s
     grown_kib = _peak_kib(gateway.pid) - before_kib
-    return Tried(request, answer, own_s=answer.seconds - waited_s, grown_kib=grown_kib)
+    own_s = max(0.0, answer.seconds - waited_s)
+    return Tried(request, answer, own_s=own_s, grown_kib=grown_kib)
 
 
 def _forget_peak(pid: int) -> int:
