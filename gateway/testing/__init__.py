@@ -45,6 +45,7 @@ A fake Slack, over HTTP or Socket Mode:
 Longer examples are in docs/testing-kit.md.
 """
 
+from gateway.testing.misbehaviour import Drop, FaultRule, Garbled, Hang, HtmlError, Slow
 from gateway.testing.openai.endpoint import ModelCall, OpenAIServer, Script
 from gateway.testing.openai.replies import (
     Answer,
@@ -76,10 +77,6 @@ from gateway.testing.telegram.endpoint import TelegramServer
 from gateway.testing.telegram.faults import (
     ApiError,
     BotCall,
-    Drop,
-    Hang,
-    HtmlError,
-    Slow,
     blocked_by_user,
     cannot_parse_entities,
     chat_not_found,
@@ -97,7 +94,6 @@ from gateway.testing.telegram.webhook import WebhookAttempt, WebhookRetry
 from gateway.testing.twilio.courier import TwilioAttempt
 from gateway.testing.twilio.endpoint import TwilioServer
 from gateway.testing.twilio.faults import (
-    Garbled,
     TwilioCall,
     TwilioError,
     opted_out,
@@ -121,6 +117,7 @@ __all__ = [
     "ErrorEvent",
     "EventAttempt",
     "EventRetry",
+    "FaultRule",
     "Forgery",
     "Garbage",
     "Garbled",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.testing import TelegramServer, WebhookRetry
+from gateway.testing import Slow, TelegramServer, WebhookRetry
 from gateway.testing.process import GatewayProcess
 from gateway.testing.scene import (
     DESK,
@@ -18,7 +18,7 @@ from gateway.testing.scene import (
     on_telegram,
     serving,
 )
-from gateway.testing.telegram.faults import Slow, chat_not_found
+from gateway.testing.telegram.faults import chat_not_found
 from tests.stories.checks import findings
 
 CHAT = 7

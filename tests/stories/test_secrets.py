@@ -4,9 +4,8 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.testing import Drop, HttpError, OpenAIServer, TelegramServer, WebhookRetry
+from gateway.testing import Drop, HtmlError, HttpError, OpenAIServer, TelegramServer, WebhookRetry
 from gateway.testing.scene import DESK, PATIENCE_S, SECRET, over_endpoint, serving
-from gateway.testing.telegram.faults import HtmlError
 
 TOKEN = "987654321:AAcanaryTokenOfTheStory0123456789ab"
 MODEL_KEY = "sk-canary-of-the-story"

@@ -63,7 +63,7 @@ def test_every_name_of_the_kit_is_on_the_page():
     text = PAGE.read_text() + (gateway.testing.__doc__ or "")
     types_of_results = {
         *("Answer", "BotCall", "Draft", "ModelCall", "Script", "SentMessage", "WebhookAttempt"),
-        *("Person", "Usage", "Window"),
+        *("FaultRule", "Person", "Usage", "Window"),
         *("TextMessage", "TwilioAttempt", "TwilioCall"),
         *("Ephemeral", "EventAttempt", "SlackCall", "SlackMessage"),
     }

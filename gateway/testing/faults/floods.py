@@ -16,11 +16,12 @@ from typing import Final
 from gateway.testing.faults.fault import Fault, Observation, Stage
 from gateway.testing.faults.telegram_scene import TelegramScene, early_sends, on_scene
 from gateway.testing.kills.witness import Violation
+from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.scene import PATIENCE_S
 from gateway.testing.telegram.endpoint import TelegramServer
 from gateway.testing.telegram.faults import (
     BotCall,
-    FaultRule,
+    TelegramFault,
     blocked_by_user,
     chat_not_found,
     flood,
@@ -55,7 +56,7 @@ class _Storm:
 
     def __init__(self, telegram: TelegramServer, stage: Stage, longest_s: int) -> None:
         self._dice = stage.dice()
-        self._rules: list[FaultRule] = [
+        self._rules: list[FaultRule[BotCall, TelegramFault]] = [
             telegram.fail(SEND, flood(wait_s), times=None, when=self._comes_now(wait_s, longest_s))
             for wait_s in range(longest_s, 0, -1)
         ]

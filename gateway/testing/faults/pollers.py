@@ -14,10 +14,11 @@ import aiohttp
 from gateway.testing.faults.fault import Fault, Observation, Stage
 from gateway.testing.faults.telegram_scene import TelegramScene, on_scene
 from gateway.testing.kills.witness import Violation
+from gateway.testing.misbehaviour import Drop, Hang, HtmlError
 from gateway.testing.scene import PATIENCE_S
 from gateway.testing.telegram.endpoint import TelegramServer
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, other_poller
-from gateway.testing.telegram.faults import Fault as Trouble
+from gateway.testing.telegram.faults import TelegramFault as Trouble
+from gateway.testing.telegram.faults import other_poller
 
 POLL: Final = "getUpdates"
 TROUBLES: Final[tuple[Trouble, ...]] = (

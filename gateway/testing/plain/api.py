@@ -17,14 +17,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final
 
 from aiohttp import web
 
-from gateway.testing.loopback import hang_up, pause, stall
-from gateway.testing.plain.faults import Action, PlainCall, PlainRule, Refusal
+from gateway.testing.misbehaviour import FaultPlan, misbehave
+from gateway.testing.plain.faults import Action, PlainCall, PlainFault, Refusal
 from gateway.testing.plain.messages import Messages, PlainMessage
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
 from gateway.testing.wire import JsonObject
 
 MAX_CHARS: Final = 4000
@@ -54,7 +53,7 @@ class PlainApi:
     ) -> None:
         self.calls: list[PlainCall] = []
         self.counts: Counter[Action] = Counter()
-        self.rules: list[PlainRule] = []
+        self.faults: FaultPlan[PlainCall, PlainFault] = FaultPlan()
         self._token = token
         self._messages = messages
         self._account = account
@@ -101,34 +100,18 @@ class PlainApi:
     async def _answer_call(self, request: web.BaseRequest, call: PlainCall) -> web.StreamResponse:
         if call.problems:
             return _answer(call, 400, {"error": call.problems[0]})
-        rule = next((rule for rule in self.rules if rule.fits(call)), None)
-        fault = rule.use() if rule else None
-        match fault:
-            case None:
-                return self._take(call)
-            case Refusal():
-                answer = _answer(call, fault.status, {"error": "as planned"})
-                if fault.retry_after_s is not None:
-                    answer.headers["Retry-After"] = str(fault.retry_after_s)
-                return answer
-            case HtmlError():
-                call.status = fault.status
-                return web.Response(status=fault.status, text=fault.body, content_type="text/html")
-            case Slow():
-                answer = self._take(call)
-                self._on_change()
-                await pause(fault.delay_s)
-                return answer
-            case Drop() | Hang():
-                if fault.accepted:
-                    self._take(call)
-                    call.status = None
-                    self._on_change()
-                if isinstance(fault, Hang):
-                    await stall()
-                return hang_up(request)
-            case _:
-                assert_never(fault)
+        fault = self.faults.take(call.action, call)
+        if fault is None:
+            return self._take(call)
+        if isinstance(fault, Refusal):
+            return _refuse(call, fault)
+
+        async def carry_out() -> web.Response:
+            return self._take(call)
+
+        return await misbehave(
+            fault, call, request=request, carry_out=carry_out, on_change=self._on_change
+        )
 
     def _take(self, call: PlainCall) -> web.Response:
         """Let it take effect."""
@@ -197,3 +180,10 @@ def broken_rules(action: Action, body: JsonObject) -> list[str]:
 def _answer(call: PlainCall, status: int, document: JsonObject) -> web.Response:
     call.status = status
     return web.json_response(document, status=status)
+
+
+def _refuse(call: PlainCall, fault: Refusal) -> web.Response:
+    answer = _answer(call, fault.status, {"error": "as planned"})
+    if fault.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(fault.retry_after_s)
+    return answer

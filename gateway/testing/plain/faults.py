@@ -1,16 +1,14 @@
-"""How a call to the plain platform can go wrong, and which calls do.
+"""A call of the plain platform, and its own way to refuse one.
 
-`Drop`, `Hang`, `Slow` and `HtmlError` are those of the fake Telegram; `Refusal` is this platform's
-own no.
+Faults that no platform has for itself are in `gateway.testing.misbehaviour`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
+from gateway.testing.misbehaviour import Misbehaviour
 from gateway.testing.wire import JsonObject
 
 Action = Literal["connect", "send", "change", "remove", "find"]
@@ -42,30 +40,4 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-PlainFault: TypeAlias = Refusal | Drop | Hang | HtmlError | Slow
-
-
-@dataclass(slots=True)
-class PlainRule:
-    """One entry of the plan; `left` counts down, None never does. `used` counts up."""
-
-    action: Action | Literal["*"]
-    fault: PlainFault
-    left: int | None
-    when: Callable[[PlainCall], bool]
-    used: int = 0
-
-    def fits(self, call: PlainCall) -> bool:
-        """Whether it takes that call."""
-        return self.left != 0 and self.action in {"*", call.action} and self.when(call)
-
-    def use(self) -> PlainFault:
-        """The fault, counted as used."""
-        self.used += 1
-        if self.left is not None:
-            self.left -= 1
-        return self.fault
-
-    def stop(self) -> None:
-        """No further call is hit by this rule."""
-        self.left = 0
+PlainFault: TypeAlias = Refusal | Misbehaviour

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from gateway.testing.loopback import Changes, Loopback
+from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.plain.api import PlainApi
 from gateway.testing.plain.courier import Courier, PlainAttempt
-from gateway.testing.plain.faults import Action, PlainCall, PlainFault, PlainRule
+from gateway.testing.plain.faults import Action, PlainCall, PlainFault
 from gateway.testing.plain.messages import Messages, PlainMessage
 from gateway.testing.wire import JsonObject
 
@@ -82,14 +83,20 @@ class PlainServer:
         self,
         action: Action | Literal["*"],
         fault: PlainFault,
-        *,
+        *then: PlainFault,
         times: int | None = 1,
-        when: Callable[[PlainCall], bool] = lambda _call: True,
-    ) -> PlainRule:
-        """Let the next `times` calls of that action fail, None: all from now on."""
-        rule = PlainRule(action, fault, times, when)
-        self._api.rules.append(rule)
-        return rule
+        when: Callable[[PlainCall], bool] | None = None,
+    ) -> FaultRule[PlainCall, PlainFault]:
+        """Let the next calls of an action ("*": any) fail, with these faults in turn.
+
+        `times` repeats them, None for ever; `when` chooses among the calls. The rule given back
+        counts its uses and can be stopped.
+        """
+        return self._api.faults.add(action, fault, *then, times=times, when=when)
+
+    def forget_faults(self) -> None:
+        """Let every call succeed again that may."""
+        self._api.faults.clear()
 
     # --- what came of it
 

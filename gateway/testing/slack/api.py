@@ -8,17 +8,16 @@ serves the addresses Slack hands out: uploads, downloads, response URLs and WebS
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final
 
 from aiohttp import web
 
-from gateway.testing.loopback import hang_up, pause, stall
+from gateway.testing.misbehaviour import FaultPlan, Slow, misbehave
 from gateway.testing.slack.faults import (
-    Fault,
-    FaultPlan,
     Refused,
     SlackCall,
     SlackError,
+    SlackFault,
     rate_limited,
     refused,
 )
@@ -30,8 +29,6 @@ from gateway.testing.slack.rules import ARGUMENTS, check, remarks
 from gateway.testing.slack.sockets import SocketMode
 from gateway.testing.slack.workspaces import Workspace
 from gateway.testing.slack.world import World
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
-from gateway.testing.twilio.faults import Garbled
 from gateway.testing.wire import JsonObject
 
 STATE_ERRORS: Final = frozenset(
@@ -62,7 +59,7 @@ class SlackApi:
     ) -> None:
         self.calls: list[SlackCall] = []
         self.counts: Counter[str] = Counter()
-        self.faults = FaultPlan()
+        self.faults: FaultPlan[SlackCall, SlackFault] = FaultPlan()
         self.pace = pace
         self._directory = world.directory
         self._methods = WebMethods(world)
@@ -88,7 +85,7 @@ class SlackApi:
     async def _answer(self, request: web.BaseRequest, method: str) -> web.StreamResponse:
         call = await self._read(request, method)
         try:
-            fault = self.faults.take(call)
+            fault = self.faults.take(method, call)
             if fault is not None:
                 return await self._fail(request, call, fault)
             return self._run(request, call)
@@ -190,45 +187,20 @@ class SlackApi:
         return web.Response(body=file.content, content_type=file.mimetype)
 
     async def _fail(
-        self, request: web.BaseRequest, call: SlackCall, fault: Fault
+        self, request: web.BaseRequest, call: SlackCall, fault: SlackFault
     ) -> web.StreamResponse:
-        response: web.StreamResponse
-        match fault:
-            case SlackError():
-                response = self._refuse(call, fault, planned=True)
-            case HtmlError():
-                call.status = fault.status
-                response = web.Response(
-                    status=fault.status, text=fault.body, content_type="text/html"
-                )
-            case Garbled():
-                self._take_effect(request, call, accepted=True)
-                call.status = fault.status
-                response = web.Response(
-                    status=fault.status, text=fault.body, content_type="application/json"
-                )
-            case Drop():
-                self._take_effect(request, call, accepted=fault.accepted)
-                response = hang_up(request)
-            case Hang():
-                self._take_effect(request, call, accepted=fault.accepted)
-                await stall()
-            case Slow():
-                response = self._run(request, call)
-                status, call.status = call.status, None
-                self._on_change()
-                await pause(fault.delay_s)
-                call.status = status
-            case _:
-                assert_never(fault)
-        return response
+        if isinstance(fault, SlackError):
+            return self._refuse(call, fault, planned=True)
 
-    def _take_effect(self, request: web.BaseRequest, call: SlackCall, *, accepted: bool) -> None:
-        """The call is carried out although nobody will be told."""
-        if accepted:
-            self._run(request, call)
-            call.status, call.error = None, ""
-        self._on_change()
+        async def carry_out() -> web.Response:
+            response = self._run(request, call)
+            if not isinstance(fault, Slow):
+                call.error = ""  # nobody is told of it
+            return response
+
+        return await misbehave(
+            fault, call, request=request, carry_out=carry_out, on_change=self._on_change
+        )
 
     def _refuse(self, call: SlackCall, error: SlackError, *, planned: bool = False) -> web.Response:
         call.status, call.error = error.status, error.error

@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.testing.loopback import Changes, Loopback
+from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.slack.api import SlackApi
 from gateway.testing.slack.deliveries import Delivery, EventAttempt, EventRetry, Kind
 from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.events import url_verification
-from gateway.testing.slack.faults import Fault, FaultRule, SlackCall
+from gateway.testing.slack.faults import SlackCall, SlackFault
 from gateway.testing.slack.messages import SlackMessage
 from gateway.testing.slack.pace import Pace, SlackRates
 from gateway.testing.slack.people import People
@@ -170,16 +171,17 @@ class SlackServer(People):
     def fail(
         self,
         method: str,
-        *faults: Fault,
+        fault: SlackFault,
+        *then: SlackFault,
         times: int | None = 1,
         when: Callable[[SlackCall], bool] | None = None,
-    ) -> FaultRule:
+    ) -> FaultRule[SlackCall, SlackFault]:
         """Let the next calls of a method ("*": any) fail, with these faults in turn.
 
         `times` repeats them, None for ever; `when` chooses among the calls. The rule given back
         counts its uses and can be stopped.
         """
-        return self._api.faults.add(method, faults, times=times, when=when)
+        return self._api.faults.add(method, fault, *then, times=times, when=when)
 
     def forget_faults(self) -> None:
         """Let every call succeed again that may."""

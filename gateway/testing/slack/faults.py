@@ -1,16 +1,13 @@
-"""How a call to the fake Slack can go wrong, and which calls do.
+"""A call of the fake Slack, and how it can be refused.
 
-`SlackError` is a refusal in Slack's own shape; the faults that no platform has for itself (a cut
-connection, silence, an error page, garbage) are those of the other fakes. `FaultPlan` hands them
-out by method, count and predicate.
+`SlackError` is a refusal in Slack's own shape. Faults that no platform has for itself are in
+`gateway.testing.misbehaviour`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
-from gateway.testing.twilio.faults import Garbled
+from gateway.testing.misbehaviour import Misbehaviour
 from gateway.testing.wire import JsonObject
 
 
@@ -91,55 +88,4 @@ def rate_limited(retry_after_s: int = 1) -> SlackError:
     return SlackError("ratelimited", status=429, retry_after_s=retry_after_s)
 
 
-Fault: TypeAlias = SlackError | HtmlError | Garbled | Drop | Hang | Slow
-
-
-@dataclass(slots=True)
-class FaultRule:
-    """One entry of the plan: its faults in turn; `left` counts down, None never does."""
-
-    method: str
-    faults: tuple[Fault, ...]
-    left: int | None
-    when: Callable[[SlackCall], bool]
-    used: int = 0
-
-    def stop(self) -> None:
-        """No further call is hit by this rule."""
-        self.left = 0
-
-
-class FaultPlan:
-    """Which calls fail; the first rule that fits a call takes it."""
-
-    def __init__(self) -> None:
-        self._rules: list[FaultRule] = []
-
-    def add(
-        self,
-        method: str,
-        faults: tuple[Fault, ...],
-        *,
-        times: int | None = 1,
-        when: Callable[[SlackCall], bool] | None = None,
-    ) -> FaultRule:
-        """Let the next calls of that method ("*": any) fail, the faults in turn, `times` over."""
-        left = None if times is None else times * len(faults)
-        rule = FaultRule(method, faults, left, when or (lambda _: True))
-        self._rules.append(rule)
-        return rule
-
-    def take(self, call: SlackCall) -> Fault | None:
-        """The fault for this call, counted as used; None when it may succeed."""
-        for rule in self._rules:
-            if rule.left != 0 and rule.method in {"*", call.method} and rule.when(call):
-                fault = rule.faults[rule.used % len(rule.faults)]
-                rule.used += 1
-                if rule.left is not None:
-                    rule.left -= 1
-                return fault
-        return None
-
-    def clear(self) -> None:
-        """Forget every rule."""
-        self._rules.clear()
+SlackFault: TypeAlias = SlackError | Misbehaviour

@@ -7,21 +7,16 @@ method run, and answers in the Bot API's envelope. What methods do is in `telegr
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final
 
 from aiohttp import web
 
-from gateway.testing.loopback import hang_up, pause, stall
+from gateway.testing.misbehaviour import FaultPlan, misbehave
 from gateway.testing.telegram.faults import (
     ApiError,
     BotCall,
-    Drop,
-    Fault,
-    FaultPlan,
-    Hang,
-    HtmlError,
     Refused,
-    Slow,
+    TelegramFault,
     flood,
 )
 from gateway.testing.telegram.methods import BotMethods
@@ -52,7 +47,7 @@ class BotApi:
     ) -> None:
         self.calls: list[BotCall] = []
         self.counts: Counter[str] = Counter()
-        self.faults = FaultPlan()
+        self.faults: FaultPlan[BotCall, TelegramFault] = FaultPlan()
         self.pace = pace
         self.spec = spec
         self._token = token
@@ -107,7 +102,7 @@ class BotApi:
             return self._refuse(call, ApiError(404, "Not Found: method not found"))
         if call.problems and self._strict:
             return self._refuse(call, ApiError(400, f"Bad Request: {call.problems[0]}"))
-        fault = self.faults.take(call)
+        fault = self.faults.take(call.method, call)
         if fault is not None:
             return await self._fail(request, call, fault)
         retry_after_s = self.pace.retry_after(call)
@@ -124,39 +119,17 @@ class BotApi:
         return _result(result, WEBHOOK_NOTES.get(call.method))
 
     async def _fail(
-        self, request: web.BaseRequest, call: BotCall, fault: Fault
+        self, request: web.BaseRequest, call: BotCall, fault: TelegramFault
     ) -> web.StreamResponse:
-        response: web.StreamResponse
-        match fault:
-            case ApiError():
-                response = self._refuse(call, fault)
-            case HtmlError():
-                call.status = fault.status
-                response = web.Response(
-                    status=fault.status, text=fault.body, content_type="text/html"
-                )
-            case Drop():
-                await self._take_effect(call, fault.accepted)
-                response = hang_up(request)
-            case Hang():
-                await self._take_effect(call, fault.accepted)
-                await stall()
-            case Slow():
-                response = await self._run(call)
-                self._on_change()
-                status, call.status = call.status, None
-                await pause(fault.delay_s)
-                call.status = status
-            case _:
-                assert_never(fault)
-        return response
-
-    async def _take_effect(self, call: BotCall, accepted: bool) -> None:
-        """The call is carried out although nobody will be told."""
-        if accepted:
-            await self._run(call)
-            call.status = None
-            self._on_change()
+        if isinstance(fault, ApiError):
+            return self._refuse(call, fault)
+        return await misbehave(
+            fault,
+            call,
+            request=request,
+            carry_out=lambda: self._run(call),
+            on_change=self._on_change,
+        )
 
     def _refuse(self, call: BotCall, error: ApiError) -> web.Response:
         call.status = error.code

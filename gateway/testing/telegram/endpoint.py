@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.testing.loopback import Changes, Loopback
+from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.telegram.api import BotApi
 from gateway.testing.telegram.chats import Chats, Draft, SentMessage
-from gateway.testing.telegram.faults import BotCall, Fault, FaultRule
+from gateway.testing.telegram.faults import BotCall, TelegramFault
 from gateway.testing.telegram.methods import BotMethods
 from gateway.testing.telegram.pace import Pace, Rates
 from gateway.testing.telegram.people import People
@@ -122,16 +123,17 @@ class TelegramServer(People):
     def fail(
         self,
         method: str,
-        fault: Fault,
-        *,
+        fault: TelegramFault,
+        *then: TelegramFault,
         times: int | None = 1,
         when: Callable[[BotCall], bool] | None = None,
-    ) -> FaultRule:
-        """Let the next `times` calls of a method ("*": any) fail, None: all from now on.
+    ) -> FaultRule[BotCall, TelegramFault]:
+        """Let the next calls of a method ("*": any) fail, with these faults in turn.
 
-        `when` chooses among the calls. The rule given back counts its uses and can be stopped.
+        `times` repeats them, None for ever; `when` chooses among the calls. The rule given back
+        counts its uses and can be stopped.
         """
-        return self._api.faults.add(method, fault, times=times, when=when)
+        return self._api.faults.add(method, fault, *then, times=times, when=when)
 
     def forget_faults(self) -> None:
         """Let every call succeed again that may."""

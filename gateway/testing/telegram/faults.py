@@ -1,13 +1,14 @@
-"""How a call to the fake Telegram can go wrong, and which calls do.
+"""A call of the fake Telegram, and how it can be refused.
 
-`ApiError` and its kin are plain values; `FaultPlan` hands them out by method, count and predicate.
-The texts are the real server's (tdlib/telegram-bot-api), where it has one text.
+`ApiError` and its kin are plain values in the Bot API's own shape; the texts are the real server's
+(tdlib/telegram-bot-api), where it has one text. Faults that no platform has for itself are in
+`gateway.testing.misbehaviour`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gateway.testing.misbehaviour import Misbehaviour
 from gateway.testing.telegram.spec import Upload
 from gateway.testing.wire import JsonObject
 
@@ -74,36 +75,7 @@ def bad_request(reason: str) -> Refused:
     return Refused(ApiError(400, f"Bad Request: {reason}"))
 
 
-@dataclass(frozen=True, slots=True)
-class HtmlError:
-    """An error page of something in front of the API."""
-
-    status: int = 502
-    body: str = "<html><head><title>502 Bad Gateway</title></head></html>"
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """The connection is closed without an answer; with `accepted` the call took effect before."""
-
-    accepted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """No answer ever comes; with `accepted` the call took effect."""
-
-    accepted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """The call takes effect at once, the good answer comes `delay_s` later."""
-
-    delay_s: float
-
-
-Fault: TypeAlias = ApiError | HtmlError | Drop | Hang | Slow
+TelegramFault: TypeAlias = ApiError | Misbehaviour
 
 
 def flood(retry_after_s: int = 5) -> ApiError:
@@ -177,52 +149,3 @@ def migrated_to(chat: int) -> ApiError:
 def unauthorized() -> ApiError:
     """401: the token was revoked or never existed."""
     return ApiError(401, "Unauthorized")
-
-
-@dataclass(slots=True)
-class FaultRule:
-    """One entry of the plan; `left` counts down, None never does. `used` counts up."""
-
-    method: str
-    fault: Fault
-    left: int | None
-    when: Callable[[BotCall], bool]
-    used: int = 0
-
-    def stop(self) -> None:
-        """No further call is hit by this rule."""
-        self.left = 0
-
-
-class FaultPlan:
-    """Which calls fail; the first rule that fits a call takes it."""
-
-    def __init__(self) -> None:
-        self._rules: list[FaultRule] = []
-
-    def add(
-        self,
-        method: str,
-        fault: Fault,
-        *,
-        times: int | None = 1,
-        when: Callable[[BotCall], bool] | None = None,
-    ) -> FaultRule:
-        """Let the next `times` calls of that method ("*": any) fail; None: all from now on."""
-        rule = FaultRule(method, fault, times, when or (lambda _: True))
-        self._rules.append(rule)
-        return rule
-
-    def take(self, call: BotCall) -> Fault | None:
-        """The fault for this call, counted as used; None when it may succeed."""
-        for rule in self._rules:
-            if rule.left != 0 and rule.method in {"*", call.method} and rule.when(call):
-                rule.used += 1
-                if rule.left is not None:
-                    rule.left -= 1
-                return rule.fault
-        return None
-
-    def clear(self) -> None:
-        """Forget every rule."""
-        self._rules.clear()

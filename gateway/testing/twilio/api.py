@@ -10,20 +10,17 @@ import time
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, assert_never
+from typing import Final
 from urllib.parse import quote
 
 from aiohttp import web
 
-from gateway.testing.loopback import hang_up, pause, stall
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
+from gateway.testing.misbehaviour import FaultPlan, misbehave
 from gateway.testing.twilio.account import Account
 from gateway.testing.twilio.faults import (
-    Garbled,
     TwilioCall,
     TwilioError,
     TwilioFault,
-    TwilioFaultPlan,
     TwilioRefused,
     refused,
 )
@@ -52,7 +49,7 @@ class TwilioApi:
     ) -> None:
         self.calls: list[TwilioCall] = []
         self.counts: Counter[str] = Counter()
-        self.faults = TwilioFaultPlan()
+        self.faults: FaultPlan[TwilioCall, TwilioFault] = FaultPlan()
         self.spec = spec
         self._account = account
         self._resources = resources
@@ -132,7 +129,7 @@ class TwilioApi:
             self._check(call, place)
         except TwilioRefused as refusal:
             return self._refuse(call, refusal.error)
-        fault = self.faults.take(call)
+        fault = self.faults.take(call.operation, call)
         if fault is not None:
             return await self._fail(request, call, place, fault)
         return self._run(call, place)
@@ -155,41 +152,15 @@ class TwilioApi:
     async def _fail(
         self, request: web.BaseRequest, call: TwilioCall, place: Place, fault: TwilioFault
     ) -> web.StreamResponse:
-        response: web.StreamResponse
-        match fault:
-            case TwilioError():
-                response = self._refuse(call, fault)
-            case HtmlError():
-                call.status = fault.status
-                response = web.Response(
-                    status=fault.status, text=fault.body, content_type="text/html"
-                )
-            case Garbled():
-                self._take_effect(call, place, accepted=True)
-                call.status = fault.status
-                response = web.Response(status=fault.status, text=fault.body)
-            case Drop():
-                self._take_effect(call, place, accepted=fault.accepted)
-                response = hang_up(request)
-            case Hang():
-                self._take_effect(call, place, accepted=fault.accepted)
-                await stall()
-            case Slow():
-                response = self._run(call, place)
-                self._on_change()
-                status, call.status = call.status, None
-                await pause(fault.delay_s)
-                call.status = status
-            case _:
-                assert_never(fault)
-        return response
+        if isinstance(fault, TwilioError):
+            return self._refuse(call, fault)
 
-    def _take_effect(self, call: TwilioCall, place: Place, *, accepted: bool) -> None:
-        """The call is carried out although nobody will be told."""
-        if accepted:
-            self._run(call, place)
-            call.status = None
-            self._on_change()
+        async def carry_out() -> web.Response:
+            return self._run(call, place)
+
+        return await misbehave(
+            fault, call, request=request, carry_out=carry_out, on_change=self._on_change
+        )
 
     def _refuse(self, call: TwilioCall, error: TwilioError) -> web.Response:
         call.status, call.error_code = error.http_status, error.code

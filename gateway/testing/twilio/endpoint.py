@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.testing.loopback import Changes, Loopback
+from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.twilio.account import Account, Senders
 from gateway.testing.twilio.api import TwilioApi
 from gateway.testing.twilio.consent import AutoReply, Consent
 from gateway.testing.twilio.courier import Courier, Overrides, TwilioAttempt
-from gateway.testing.twilio.faults import TwilioCall, TwilioFault, TwilioFaultRule
+from gateway.testing.twilio.faults import TwilioCall, TwilioFault
 from gateway.testing.twilio.journey import Journey
 from gateway.testing.twilio.messages import TextMessage
 from gateway.testing.twilio.pace import SegmentPace, SegmentRate
@@ -151,7 +152,7 @@ class TwilioServer(People):
         when: Callable[[TextMessage], bool] | None = None,
     ) -> None:
         """Let the next `times` new messages (of those `when` chooses) go that way; None: all."""
-        self._traffic.plan.add(journey, times=times, when=when)
+        self._traffic.plan.add("*", journey, times=times, when=when)
 
     # --- what goes wrong
 
@@ -159,17 +160,18 @@ class TwilioServer(People):
         self,
         operation: str,
         fault: TwilioFault,
-        *,
+        *then: TwilioFault,
         times: int | None = 1,
         when: Callable[[TwilioCall], bool] | None = None,
-    ) -> TwilioFaultRule:
-        """Let the next `times` calls of an operation ("*": any) fail, None: all from now on.
+    ) -> FaultRule[TwilioCall, TwilioFault]:
+        """Let the next calls of an operation ("*": any) fail, with these faults in turn.
 
         Operations: CreateMessage, ListMessage, FetchMessage, UpdateMessage, DeleteMessage,
-        FetchAccount, ListMedia, FetchMedia, DeleteMedia, DownloadMedia. `when` chooses among the
-        calls. The rule given back counts its uses and can be stopped.
+        FetchAccount, ListMedia, FetchMedia, DeleteMedia, DownloadMedia. `times` repeats the faults,
+        None for ever; `when` chooses among the calls. The rule given back counts its uses and can
+        be stopped.
         """
-        return self._api.faults.add(operation, fault, times=times, when=when)
+        return self._api.faults.add(operation, fault, *then, times=times, when=when)
 
     def forget_faults(self) -> None:
         """Let every call succeed again that may."""

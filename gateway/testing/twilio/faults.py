@@ -1,15 +1,15 @@
-"""How a call to the fake Twilio can go wrong, and which calls do.
+"""A call of the fake Twilio, and how it can be refused.
 
-`TwilioError` is a plain value: the error document as Twilio writes it, by its code. The other
-faults are those of the fake Telegram, with the same meaning. Names and numbers of codes are from
-Twilio's error dictionary (twilio.com/docs/api/errors, read November 2026).
+`TwilioError` is a plain value: the error document as Twilio writes it, by its code. Names and
+numbers of codes are from Twilio's error dictionary (twilio.com/docs/api/errors, read November
+2026). Faults that no platform has for itself are in `gateway.testing.misbehaviour`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from gateway.testing.telegram.faults import Drop, Hang, HtmlError, Slow
+from gateway.testing.misbehaviour import Misbehaviour
 from gateway.testing.wire import JsonObject
 
 CATALOGUE: Final[Mapping[int, tuple[int, str]]] = {
@@ -142,15 +142,7 @@ class TwilioRefused(Exception):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class Garbled:
-    """The call takes effect, and the answer cannot be read."""
-
-    body: str = '{"sid": "SM<html>'
-    status: int = 201
-
-
-TwilioFault: TypeAlias = TwilioError | HtmlError | Garbled | Drop | Hang | Slow
+TwilioFault: TypeAlias = TwilioError | Misbehaviour
 
 
 def refused(code: int, message: str = "") -> TwilioRefused:
@@ -171,52 +163,3 @@ def opted_out() -> TwilioError:
 def wrong_credentials() -> TwilioError:
     """401 with code 20003: the token was rotated or never existed."""
     return TwilioError(20003)
-
-
-@dataclass(slots=True)
-class TwilioFaultRule:
-    """One entry of the plan; `left` counts down, None never does. `used` counts up."""
-
-    operation: str
-    fault: TwilioFault
-    left: int | None
-    when: Callable[[TwilioCall], bool]
-    used: int = 0
-
-    def stop(self) -> None:
-        """No further call is hit by this rule."""
-        self.left = 0
-
-
-class TwilioFaultPlan:
-    """Which calls fail; the first rule that fits a call takes it."""
-
-    def __init__(self) -> None:
-        self._rules: list[TwilioFaultRule] = []
-
-    def add(
-        self,
-        operation: str,
-        fault: TwilioFault,
-        *,
-        times: int | None = 1,
-        when: Callable[[TwilioCall], bool] | None = None,
-    ) -> TwilioFaultRule:
-        """Let the next `times` calls of that operation ("*": any) fail; None: all from now on."""
-        rule = TwilioFaultRule(operation, fault, times, when or (lambda _: True))
-        self._rules.append(rule)
-        return rule
-
-    def take(self, call: TwilioCall) -> TwilioFault | None:
-        """The fault for this call, counted as used; None when it may succeed."""
-        for rule in self._rules:
-            if rule.left != 0 and rule.operation in {"*", call.operation} and rule.when(call):
-                rule.used += 1
-                if rule.left is not None:
-                    rule.left -= 1
-                return rule.fault
-        return None
-
-    def clear(self) -> None:
-        """Forget every rule."""
-        self._rules.clear()

@@ -1,10 +1,9 @@
 """The way of a message after it was created, as a script.
 
 A `Journey` is a plain value: the statuses a message will have, and what the program under test is
-told of them. `JourneyPlan` chooses one for each message. Posting the callbacks is in `courier.py`.
+told of them. Which message goes which way is planned in `traffic.py`, posting is in `courier.py`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.testing.twilio.messages import TextMessage
@@ -50,38 +49,3 @@ def usual_journey(message: TextMessage) -> Journey:
     if message.is_whatsapp:
         return Journey((*queued, "sent", "delivered", "read"))
     return Journey((*queued, "sending", "sent", "delivered"))
-
-
-@dataclass(slots=True)
-class JourneyRule:
-    """One entry of the plan; `left` counts down, None never does."""
-
-    journey: Journey
-    left: int | None
-    when: Callable[[TextMessage], bool]
-
-
-class JourneyPlan:
-    """Which way a message goes; the first rule that fits takes it."""
-
-    def __init__(self) -> None:
-        self._rules: list[JourneyRule] = []
-
-    def add(
-        self,
-        journey: Journey,
-        *,
-        times: int | None = 1,
-        when: Callable[[TextMessage], bool] | None = None,
-    ) -> None:
-        """Send the next `times` messages (of those `when` chooses) that way; None: all."""
-        self._rules.append(JourneyRule(journey, times, when or (lambda _: True)))
-
-    def take(self, message: TextMessage) -> Journey:
-        """The way of this message."""
-        for rule in self._rules:
-            if rule.left != 0 and rule.when(message):
-                if rule.left is not None:
-                    rule.left -= 1
-                return rule.journey
-        return usual_journey(message)

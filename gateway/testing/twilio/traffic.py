@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 from gateway.testing.loopback import pause
+from gateway.testing.misbehaviour import FaultPlan
 from gateway.testing.twilio.account import Account
 from gateway.testing.twilio.courier import Courier, Delivery
 from gateway.testing.twilio.forms import status_form
-from gateway.testing.twilio.journey import Journey, JourneyPlan, not_sent
+from gateway.testing.twilio.journey import Journey, not_sent, usual_journey
 from gateway.testing.twilio.messages import TextMessage
 
 OUTSIDE_WINDOW = 63016
@@ -24,7 +25,7 @@ class Traffic:
         self, account: Account, courier: Courier, *, on_change: Callable[[], None]
     ) -> None:
         self.courier = courier
-        self.plan = JourneyPlan()
+        self.plan: FaultPlan[TextMessage, Journey] = FaultPlan()
         self.webhook: str | None = None
         self.fallback: str | None = None
         self.deliveries: dict[str, Delivery] = {}
@@ -46,7 +47,7 @@ class Traffic:
 
     def send_off(self, message: TextMessage) -> None:
         """Let a created message travel; a scheduled one stays."""
-        journey = self.plan.take(message)
+        journey = self.plan.take("message", message) or usual_journey(message)
         if self._account.is_outside_window(message):
             journey = not_sent(OUTSIDE_WINDOW)
         if message.status != "scheduled":

@@ -12,7 +12,7 @@ from channels.telegram import adapter
 from channels.telegram.adapter import TelegramChannel
 from gateway.contract import Address, LiveOutput
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
-from gateway.testing import TelegramServer
+from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import (
@@ -49,9 +49,9 @@ async def test_a_refused_token_stops_the_channel(fault):
 @pytest.mark.parametrize(
     "fault",
     [
-        faults.HtmlError(),
-        faults.HtmlError(200, "<html>hotel login</html>"),
-        faults.Drop(),
+        misbehaviour.HtmlError(),
+        misbehaviour.HtmlError(200, "<html>hotel login</html>"),
+        misbehaviour.Drop(),
         faults.flood(3),
         faults.ApiError(400, "Bad Request"),
         faults.ApiError(403, "Forbidden"),
@@ -106,7 +106,7 @@ async def test_failing_to_show_typing_is_tried_once():
 async def test_showing_typing_is_given_up_after_its_time(monkeypatch):
     monkeypatch.setattr(adapter, "SIGNAL_WITHIN_S", 0.05)
     async with connected() as running:
-        running.telegram.fail("sendChatAction", faults.Hang())
+        running.telegram.fail("sendChatAction", misbehaviour.Hang())
         async with typing_at(running) as live:
             with pytest.raises(DeliveryUnknown):
                 await live.working(None)
@@ -143,7 +143,7 @@ class WrongSettings(BaseModel):
 
 async def test_probing_a_platform_that_fails_halfway_raises_as_connecting_does():
     async with TelegramServer() as telegram:
-        telegram.fail("getWebhookInfo", faults.HtmlError())
+        telegram.fail("getWebhookInfo", misbehaviour.HtmlError())
         with pytest.raises(DeliveryLater):
             await channel_for(telegram).probe()
 
@@ -193,7 +193,7 @@ class TestSecrets:
             running.telegram.post_text(7, 7, "hello")
             await running.host.until(lambda: running.host.texts == ["hello"])
             await running.send("hello")
-            running.telegram.fail("sendMessage", faults.HtmlError(200, "no json"))
+            running.telegram.fail("sendMessage", misbehaviour.HtmlError(200, "no json"))
             with pytest.raises(DeliveryUnknown):
                 await running.send("hello")
             token = running.telegram.token
@@ -206,7 +206,7 @@ class TestSecrets:
         async with connected() as running:
             token = running.telegram.token
             page = f'{{"ok":false,"description":"Cannot POST /bot{token}/sendMessage"}}'
-            running.telegram.fail("sendMessage", faults.HtmlError(status, page))
+            running.telegram.fail("sendMessage", misbehaviour.HtmlError(status, page))
             with pytest.raises((DeliveryUnknown, DeliveryRefused, DeliveryLater)) as failed:
                 await running.send("hello")
 
@@ -247,7 +247,7 @@ def every_text(error: BaseException | None) -> list[str]:
 
 async def test_leaving_the_channel_cancels_unanswered_presses():
     async with polling() as running:
-        running.telegram.fail("answerCallbackQuery", faults.Hang(), times=None)
+        running.telegram.fail("answerCallbackQuery", misbehaviour.Hang(), times=None)
         await running.send("choose")
         running.telegram.press(running.telegram.sent()[0], 7, "yes")
         await running.telegram.wait_for_calls("answerCallbackQuery")

@@ -9,7 +9,7 @@ import pytest
 from channels.telegram.bot_api import SENDS_AT_ONCE
 from gateway.contract import Address, AddressMoved, Receipt
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
-from gateway.testing import TelegramServer
+from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import Running, channel_for, connected
@@ -187,10 +187,10 @@ async def test_a_throttling_without_a_waiting_time_still_is_one():
     "fault",
     [
         faults.ApiError(500, "Internal Server Error"),
-        faults.HtmlError(502),
-        faults.HtmlError(200, "<html>hotel login</html>"),
-        faults.Drop(accepted=True),
-        faults.Drop(accepted=False),
+        misbehaviour.HtmlError(502),
+        misbehaviour.HtmlError(200, "<html>hotel login</html>"),
+        misbehaviour.Drop(accepted=True),
+        misbehaviour.Drop(accepted=False),
     ],
     ids=["500", "502", "no json", "dropped after", "dropped before"],
 )
@@ -206,7 +206,7 @@ async def test_no_readable_answer_leaves_the_delivery_in_doubt(fault):
 async def test_an_answer_that_comes_too_late_leaves_the_delivery_in_doubt(monkeypatch):
     monkeypatch.setattr("channels.telegram.transport.READ_S", 0.1)
     async with connected() as running:
-        running.telegram.fail("sendMessage", faults.Hang(accepted=True))
+        running.telegram.fail("sendMessage", misbehaviour.Hang(accepted=True))
 
         with pytest.raises(DeliveryUnknown):
             await running.send("hello")
@@ -255,7 +255,7 @@ async def test_long_replies_arrive_whole_and_in_order():
 
 async def test_no_more_than_a_bounded_number_of_messages_is_sent_at_once():
     async with connected() as running:
-        hang = running.telegram.fail("sendMessage", faults.Hang(), times=None)
+        hang = running.telegram.fail("sendMessage", misbehaviour.Hang(), times=None)
         tasks = [asyncio.create_task(running.send("hello", chat=n)) for n in range(1, 40)]
         await running.telegram.wait_for_calls("sendMessage", SENDS_AT_ONCE)
         waiting = hang.used
@@ -270,7 +270,7 @@ async def test_a_message_that_waited_too_long_for_its_turn_was_certainly_not_sen
     monkeypatch.setattr("channels.telegram.bot_api.SENDS_AT_ONCE", 1)
     monkeypatch.setattr("channels.telegram.bot_api.SLOT_WITHIN_S", 0.05)
     async with connected() as running:
-        running.telegram.fail("sendMessage", faults.Hang())
+        running.telegram.fail("sendMessage", misbehaviour.Hang())
         first = asyncio.create_task(running.send("one"))
         await running.telegram.wait_for_calls("sendMessage")
 

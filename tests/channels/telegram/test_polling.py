@@ -12,7 +12,7 @@ from channels.telegram.parse import Me, Reading
 from channels.telegram.polling import Poller
 from gateway.contract import InboundMessage, Reachability, Unreadable
 from gateway.errors import StoreError, Unavailable
-from gateway.testing import TelegramServer
+from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import QUICK_POLLS, channel_for, connected, polling
@@ -190,8 +190,8 @@ async def test_a_revoked_token_stops_the_loop_and_nothing_else(refusal):
 @pytest.mark.parametrize(
     "fault",
     [
-        faults.HtmlError(),
-        faults.Drop(accepted=False),
+        misbehaviour.HtmlError(),
+        misbehaviour.Drop(accepted=False),
         faults.flood(1),
         faults.ApiError(500, "Internal Server Error"),
     ],
@@ -209,7 +209,7 @@ async def test_troubles_of_the_platform_show_in_health_and_pass(fault):
 @pytest.mark.parametrize("body", ["<html>", '{"ok": true, "result": true}'])
 async def test_an_answer_that_is_no_list_is_survived(body):
     async with polling() as running:
-        running.telegram.fail("getUpdates", faults.HtmlError(status=200, body=body), times=1)
+        running.telegram.fail("getUpdates", misbehaviour.HtmlError(status=200, body=body), times=1)
         running.telegram.post_text(7, 7, "hello")
         await running.host.until(lambda: "hello" in running.host.texts)
 
@@ -220,7 +220,7 @@ async def test_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatc
         running.channel.poll_times = replace(
             QUICK_POLLS, wait_s=0.01, first_pause_s=60, longest_pause_s=60
         )
-        running.telegram.fail("getUpdates", faults.Hang(), times=4)
+        running.telegram.fail("getUpdates", misbehaviour.Hang(), times=4)
         async with running.channel.receiving():
             await running.host.until_state("degraded", "SocketTimeoutError")
             await running.telegram.wait_for_calls("getUpdates", 5)
@@ -228,7 +228,7 @@ async def test_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatc
 
 async def test_a_webhook_that_cannot_be_removed_now_is_removed_later():
     async with polling() as running:
-        running.telegram.fail("deleteWebhook", faults.HtmlError())
+        running.telegram.fail("deleteWebhook", misbehaviour.HtmlError())
         running.telegram.fail("getUpdates", faults.webhook_active(), times=2)
         await running.telegram.wait_for_calls("deleteWebhook", 2)
         await running.host.until_state("degraded", "could not be removed")

@@ -9,7 +9,7 @@ import pytest
 from channels.telegram.webhook import MAX_BODY_BYTES, SECRET_HEADER
 from gateway.contract import Unreadable
 from gateway.errors import StoreError, Unavailable
-from gateway.testing import TelegramServer
+from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from gateway.testing.telegram.webhook import WebhookRetry
@@ -195,7 +195,7 @@ async def test_a_revoked_token_ends_the_checks_and_nothing_else():
 
 async def test_a_platform_that_is_away_shows_in_health_and_passes():
     async with hooked() as running:
-        running.telegram.fail("getWebhookInfo", faults.Drop())
+        running.telegram.fail("getWebhookInfo", misbehaviour.Drop())
         await running.host.until_state("degraded", "no answer")
         await running.host.until(lambda: running.host.states[-1] == ("connected", None))
 
