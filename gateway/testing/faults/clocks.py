@@ -34,8 +34,8 @@ JUMPS_S_SMALL: Final = (DAY, -HOUR)
 JUMPS_WHILE_DOWN_S_SMALL: Final = (-DAY,)
 LOOK_AGAIN_S: Final = 0.05
 NOTICED_S: Final = 10.0
-LATE_S: Final = 10.0
-"""What a reply may take beyond its time: far less than any jump."""
+LATE_S: Final = 60.0
+"""What a reply may take beyond its time, as each wait may hold up others: far less than a jump."""
 
 
 class WallClock:
