@@ -69,7 +69,7 @@ def test_each_broken_promise_of_a_trouble_is_seen(fields: dict[str, object], pro
 def test_a_refused_start_names_the_way_back() -> None:
     refusals = [
         Refusal("fine", 78, f"error: damaged. {REMEDY} FILE"),
-        Refusal("runs all the same", 0, "stopped"),
+        Refusal("runs all the same", None, "gateway_ready"),
         Refusal("says nothing", 78, "error: damaged"),
     ]
 

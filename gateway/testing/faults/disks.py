@@ -173,10 +173,10 @@ def judge_trouble(trouble: Trouble) -> list[Violation]:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a start ended: its exit code, and the last line it wrote."""
+    """How a start ended: its exit code (None = it did not), and the last line it wrote."""
 
     how: str
-    code: int
+    code: int | None
     said: str
 
 
@@ -227,10 +227,13 @@ async def _fail_writes(
 
 
 async def refused_start(gateway: GatewayProcess, how: str) -> Refusal:
-    """Start a gateway that is to end by itself; raises TimeoutError when it does not."""
-    before = len(gateway.log)
+    """Start a gateway that is to end by itself; it is killed when it does not."""
+    before, code = len(gateway.log), None
     await gateway.spawn()
-    code = await gateway.wait_for_end()
+    try:
+        code = await gateway.wait_for_end()
+    except TimeoutError:
+        await gateway.kill()
     lines = gateway.log[before:].strip().splitlines()
     return Refusal(how, code, lines[-1] if lines else "")
 
