@@ -14,7 +14,8 @@ from gateway.testing.process import GatewayProcess
 
 CALM_S: Final = 0.4
 """In so long after a start what was left over is worked off. Of two kills in a row one comes later,
-because a turn that three kills stopped counts as poison and is given up."""
+because a turn that three kills stopped counts as poison and is given up. Where others have the
+processors, all pauses are longer by as much as the last start was."""
 LATEST_S: Final = 0.7
 SOON_SHARE: Final = 0.6
 IN_START_SHARE: Final = 0.3
@@ -30,6 +31,7 @@ class Killer:
         self._gateway = gateway
         self._dice = dice
         self._spawned_at = 0.0
+        self._slowness = 1.0
         self._was_soon = False
         self._is_ready = False
 
@@ -54,7 +56,7 @@ class Killer:
         else:
             await self.wait_until_ready()
             span = (0, CALM_S) if is_soon else (CALM_S, LATEST_S)
-            await asyncio.sleep(self._dice.uniform(*span))
+            await asyncio.sleep(self._dice.uniform(*span) * self._slowness)
         self.kills.append(monotonic())
         await self.kill()
         self._spawned_at = monotonic()
@@ -67,7 +69,9 @@ class Killer:
 
     async def _note_ready(self, *, is_idle: bool) -> None:
         await self._gateway.wait_until_ready()
-        seconds = monotonic() - self._spawned_at - kept_waiting_s(self._gateway.pid)
+        passed = monotonic() - self._spawned_at
+        seconds = passed - kept_waiting_s(self._gateway.pid)
+        self._slowness = max(1.0, passed / seconds)
         self.starts.append(Start(seconds, is_idle=is_idle))
         self._is_ready = True
 

@@ -57,6 +57,8 @@ level = "info"
 
 [limits]
 requests_per_minute = 0
+queued_per_session = 200
+queued_per_project = 20000
 
 [[bots]]
 slug = "support"
