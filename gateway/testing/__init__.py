@@ -65,6 +65,7 @@ from gateway.testing.openai.replies import (
     unknown_model,
     wrong_key,
 )
+from gateway.testing.pace import Window
 from gateway.testing.slack.deliveries import EventAttempt, EventRetry
 from gateway.testing.slack.endpoint import SlackServer
 from gateway.testing.slack.faults import SlackCall, SlackError, rate_limited
@@ -88,7 +89,7 @@ from gateway.testing.telegram.faults import (
     unauthorized,
     user_deactivated,
 )
-from gateway.testing.telegram.pace import Rates, Window
+from gateway.testing.telegram.pace import Rates
 from gateway.testing.telegram.updates import Person
 from gateway.testing.telegram.webhook import WebhookAttempt, WebhookRetry
 from gateway.testing.twilio.courier import TwilioAttempt

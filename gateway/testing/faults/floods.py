@@ -17,6 +17,7 @@ from gateway.testing.faults.fault import Fault, Observation, Stage
 from gateway.testing.faults.telegram_scene import TelegramScene, early_sends, on_scene
 from gateway.testing.kills.witness import Violation
 from gateway.testing.misbehaviour import FaultRule
+from gateway.testing.pace import Window
 from gateway.testing.scene import PATIENCE_S
 from gateway.testing.telegram.endpoint import TelegramServer
 from gateway.testing.telegram.faults import (
@@ -26,7 +27,7 @@ from gateway.testing.telegram.faults import (
     chat_not_found,
     flood,
 )
-from gateway.testing.telegram.pace import Rates, Window
+from gateway.testing.telegram.pace import Rates
 
 SEND: Final = "sendMessage"
 RATES: Final = Rates(per_chat=Window(4, 1.0))

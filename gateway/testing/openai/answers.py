@@ -2,7 +2,7 @@
 
 Takes the request as aiohttp has it, what to answer and how the caller asked; gives the response
 when the last byte is written or the connection is gone. It decides nothing: the script of
-`openai_endpoint.py` has chosen the answer already.
+`endpoint.py` has chosen the answer already.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What the fake model endpoint can be told to answer: a reply, or a fault.
 
 Plain values, written down by a test before or while the code under test runs. How they look on the
-wire is in `openai_encoding.py`, how a fault is carried out in `openai_answers.py`.
+wire is in `encoding.py`, how a fault is carried out in `answers.py`.
 """
 
 import json

@@ -4,7 +4,7 @@
 
 prints its base URL on one line and serves until SIGINT or SIGTERM. Every call gets the same reply
 from bytes made in advance; with `--echo` each is read, checked and echoed. The class itself is
-`OpenAIServer` of `openai_endpoint.py`.
+`OpenAIServer` of `endpoint.py`.
 """
 
 import argparse

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
+from gateway.testing.errands import Errands, Lanes
 from gateway.testing.wire import JsonObject
 
 FIRST_PAUSE_S: Final = 0.05
@@ -47,8 +47,8 @@ class Courier:
         self._on_attempt = on_attempt
         self._url = ""
         self._has_url = asyncio.Event()
-        self._lanes: dict[str, deque[JsonObject]] = defaultdict(deque)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
+        self._lanes: Lanes[JsonObject] = Lanes(self._errands, self._deliver)
         self._client: aiohttp.ClientSession | None = None
 
     def move(self, url: str) -> None:
@@ -59,12 +59,7 @@ class Courier:
     def carry(self, event: JsonObject) -> None:
         """Deliver an event after those of its chat that are on their way."""
         self.pending[event["id"]] = event
-        lane = self._lanes[event["chat"]]
-        lane.append(event)
-        if len(lane) == 1:
-            task = asyncio.get_running_loop().create_task(self._empty(lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._lanes.put(event["chat"], event)
 
     async def post(self, event: JsonObject) -> PlainAttempt:
         """Deliver an event once, now, beside whatever else is on its way."""
@@ -81,21 +76,18 @@ class Courier:
         self._on_attempt(attempt)
         return attempt
 
+    def open(self) -> None:
+        """Carry from now on."""
+        self._errands.open()
+
     async def stop(self) -> None:
         """Carry nothing more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.end()
         if self._client is not None:
             await self._client.close()
 
-    async def _empty(self, lane: deque[JsonObject]) -> None:
-        await self._has_url.wait()
-        while lane:
-            await self._deliver(lane[0])
-            lane.popleft()
-
     async def _deliver(self, event: JsonObject) -> None:
+        await self._has_url.wait()
         pause_s = FIRST_PAUSE_S
         while not (await self.post(event)).is_success:
             await asyncio.sleep(pause_s)

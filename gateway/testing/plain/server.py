@@ -180,6 +180,7 @@ class PlainServer:
 
     async def __aenter__(self) -> Self:
         await self._door.open()
+        self._courier.open()
         return self
 
     async def __aexit__(

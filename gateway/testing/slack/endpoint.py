@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+from gateway.testing.errands import Errands
 from gateway.testing.loopback import Changes, Loopback
 from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.slack.api import SlackApi
 from gateway.testing.slack.deliveries import Delivery, EventAttempt, EventRetry, Kind
-from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.events import url_verification
 from gateway.testing.slack.faults import SlackCall, SlackFault
 from gateway.testing.slack.messages import SlackMessage

@@ -5,14 +5,12 @@ bursts, other methods by tier, each for itself in a workspace. Pure of I/O: time
 arguments.
 """
 
-import math
-from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.testing.pace import Passages, Waits, Window
 from gateway.testing.slack.faults import SlackCall
-from gateway.testing.telegram.pace import TOLERANCE, Window
 
 POSTS: Final = frozenset({"chat.postMessage", "chat.postEphemeral"})
 
@@ -53,34 +51,25 @@ class SlackRates:
 
 
 class Pace:
-    """Remembers when calls were let through, and judges the next one."""
+    """Judges the calls of one app; `early` are those that came before the time they were told."""
 
     def __init__(self, rates: SlackRates | None) -> None:
         self.early: list[str] = []
         self._rates = rates
-        self._passed: dict[str, deque[float]] = defaultdict(deque)
-        self._blocked_until: dict[str, float] = {}
+        self._passages = Passages()
+        self._waits = Waits()
 
     def retry_after(self, call: SlackCall) -> int | None:
         """Whole seconds the caller must wait, or None: the call passes and counts."""
-        windows = self._windows(call)
-        waits = [self._wait_s(name, window, call.at) for name, window in windows.items()]
-        longest = max(waits, default=0.0)
-        if longest > 0:
-            return max(1, math.ceil(longest))
-        for name in windows:
-            self._passed[name].append(call.at)
-        return None
+        return self._passages.retry_after(self._windows(call), at=call.at)
 
     def block(self, call: SlackCall, retry_after_s: int) -> None:
         """The caller was told to wait, by a limit or by a fault."""
-        until = call.at + retry_after_s * TOLERANCE
-        subject = _subject(call)
-        self._blocked_until[subject] = max(until, self._blocked_until.get(subject, 0.0))
+        self._waits.tell(_subject(call), retry_after_s, at=call.at)
 
     def note_early(self, call: SlackCall) -> None:
         """Record a call that came before the time it was told."""
-        early_s = self._blocked_until.get(_subject(call), 0.0) - call.at
+        early_s = self._waits.early_s(_subject(call), at=call.at)
         if early_s > 0:
             where = f" to {call.channel}" if call.channel else ""
             self.early.append(f"{call.method}{where} came {early_s:.2f} s too early")
@@ -93,13 +82,6 @@ class Pace:
             return {posts: self._rates.per_workspace, _subject(call): self._rates.per_channel}
         tier = TIER_OF.get(call.method)
         return {_subject(call): self._rates.tiers[tier]} if tier is not None else {}
-
-    def _wait_s(self, name: str, window: Window, now: float) -> float:
-        span_s = window.seconds * TOLERANCE
-        passed = self._passed[name]
-        while passed and passed[0] <= now - span_s:
-            passed.popleft()
-        return passed[-window.count] + span_s - now if len(passed) >= window.count else 0.0
 
 
 def _subject(call: SlackCall) -> str:

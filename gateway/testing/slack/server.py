@@ -11,11 +11,12 @@ a direct message of one person; each message of the app is printed as one line o
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 
-from gateway.testing.loopback import announce_and_serve
+from gateway.testing.by_hand import converse
 from gateway.testing.slack.endpoint import SlackServer
+from gateway.testing.slack.messages import SlackMessage
+from gateway.testing.wire import JsonObject
 
 __all__ = ["SlackServer", "main"]
 
@@ -27,16 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def _serve(options: argparse.Namespace) -> None:
     server = SlackServer(port=options.port, echo=False)
-    async with server, asyncio.TaskGroup() as tasks:
+    async with server:
         if options.events:
             server.deliver_to(options.events)
-        followers = [
-            tasks.create_task(_post_lines(server, options.user)),
-            tasks.create_task(_print_sent(server)),
-        ]
-        await announce_and_serve(json.dumps(_introduction(server)))
-        for follower in followers:
-            follower.cancel()
+        await converse(
+            json.dumps(_introduction(server)),
+            write=lambda line: server.post_message(f"D{options.user[1:]}", options.user, line),
+            wait_for_sent=lambda count: server.wait_for_sent(count, timeout_s=None),
+            show=_shown,
+        )
 
 
 def _introduction(server: SlackServer) -> dict[str, str]:
@@ -48,24 +48,8 @@ def _introduction(server: SlackServer) -> dict[str, str]:
     }
 
 
-async def _post_lines(server: SlackServer, user: str) -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    while line := await reader.readline():
-        server.post_message(f"D{user[1:]}", user, line.decode().rstrip("\n"))
-
-
-async def _print_sent(server: SlackServer) -> None:
-    printed = 0
-    while True:
-        sent = await server.wait_for_sent(printed + 1, timeout_s=None)
-        for message in sent[printed:]:
-            line = {"channel": message.channel, "ts": message.ts, "text": message.text}
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-        printed = len(sent)
+def _shown(message: SlackMessage) -> JsonObject:
+    return {"channel": message.channel, "ts": message.ts, "text": message.text}
 
 
 def _parser() -> argparse.ArgumentParser:

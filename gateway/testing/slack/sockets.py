@@ -17,9 +17,9 @@ from typing import Final, Literal
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from gateway.testing.errands import Errands
 from gateway.testing.loopback import stall
 from gateway.testing.slack.deliveries import Deliveries, Delivery, EventAttempt, EventRetry
-from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.faults import refused
 from gateway.testing.slack.workspaces import APP_ID
 from gateway.testing.wire import JsonObject

@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from gateway.testing.errands import Errands
 from gateway.testing.slack.deliveries import Deliveries, Delivery, EventAttempt, EventRetry, Kind
-from gateway.testing.slack.errands import Errands
 from gateway.testing.slack.signature import signed_headers
 from gateway.testing.wire import JsonObject
 

@@ -1,7 +1,7 @@
 """The HTTP side of the fake Bot API: from a request to its answer.
 
 Reads the call, logs it, judges it (specification, limits, pace), lets a planned fault happen or the
-method run, and answers in the Bot API's envelope. What methods do is in `telegram_methods.py`.
+method run, and answers in the Bot API's envelope. What methods do is in `methods.py`.
 """
 
 import time

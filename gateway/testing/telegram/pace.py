@@ -5,11 +5,10 @@ in a chat, 20 a minute in a group, 30 a second over all chats; edits count too. 
 tolerates short bursts; `Rates` says how many. Pure of I/O: times come in as arguments.
 """
 
-import math
-from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.testing.pace import Passages, Waits, Window
 from gateway.testing.telegram.faults import BotCall
 
 PACED: Final = ("send", "edit", "copy", "forward")
@@ -17,17 +16,6 @@ PACED: Final = ("send", "edit", "copy", "forward")
 
 UNPACED: Final = frozenset({"sendChatAction", "sendMessageDraft"})
 """These carry no message; the limit of drafts is not published."""
-
-TOLERANCE: Final = 0.95
-"""A sender that keeps the limit to the millisecond still sees jitter on its way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """At most `count` calls in `seconds`."""
-
-    count: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +29,26 @@ class Rates:
 
 
 class Pace:
-    """Remembers when calls were let through, and judges the next one."""
+    """Judges the calls of one bot; `early` are those that came before their chat's time."""
 
     def __init__(self, rates: Rates | None) -> None:
-        self._rates = rates
-        self._passed: dict[str, deque[float]] = defaultdict(deque)
-        self._blocked_until: dict[int, float] = {}
         self.early: list[str] = []
+        self._rates = rates
+        self._passages = Passages()
+        self._waits = Waits()
 
     def retry_after(self, call: BotCall) -> int | None:
         """Whole seconds the caller must wait, or None: the call passes and counts."""
-        windows = self._windows(call)
-        waits = [self._wait_s(name, window, call.at) for name, window in windows.items()]
-        longest = max(waits, default=0.0)
-        if longest > 0:
-            return max(1, math.ceil(longest))
-        for name in windows:
-            self._passed[name].append(call.at)
-        return None
+        return self._passages.retry_after(self._windows(call), at=call.at)
 
     def block(self, call: BotCall, retry_after_s: int) -> None:
         """The caller was told to wait with this chat, by a limit or by a fault."""
         if is_paced(call):
-            until = call.at + retry_after_s * TOLERANCE
-            self._blocked_until[call.chat] = max(until, self._blocked_until.get(call.chat, 0.0))
+            self._waits.tell(_chat(call), retry_after_s, at=call.at)
 
     def note_early(self, call: BotCall) -> None:
         """Record a call that came before the time its chat was told."""
-        early_s = self._blocked_until.get(call.chat, 0.0) - call.at
+        early_s = self._waits.early_s(_chat(call), at=call.at)
         if is_paced(call) and early_s > 0:
             self.early.append(f"{call.method} to chat {call.chat} came {early_s:.2f} s too early")
 
@@ -79,19 +59,16 @@ class Pace:
             return {"webhook": self._rates.set_webhook}
         if not is_paced(call):
             return {}
-        windows = {"all": self._rates.overall, f"chat {call.chat}": self._rates.per_chat}
+        windows = {"all": self._rates.overall, _chat(call): self._rates.per_chat}
         if call.chat < 0:
             windows[f"group {call.chat}"] = self._rates.per_group
         return windows
-
-    def _wait_s(self, name: str, window: Window, now: float) -> float:
-        span_s = window.seconds * TOLERANCE
-        passed = self._passed[name]
-        while passed and passed[0] <= now - span_s:
-            passed.popleft()
-        return passed[-window.count] + span_s - now if len(passed) >= window.count else 0.0
 
 
 def is_paced(call: BotCall) -> bool:
     """The call counts against the limits."""
     return call.method.startswith(PACED) and call.method not in UNPACED
+
+
+def _chat(call: BotCall) -> str:
+    return f"chat {call.chat}"

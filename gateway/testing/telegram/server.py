@@ -4,18 +4,18 @@
 
 prints its address on one line. Each further line of standard input is posted as a text of one
 person in a private chat; each message the bot sends is printed as one line of JSON. It serves until
-SIGINT or SIGTERM. The class itself is `TelegramServer` of `telegram_endpoint.py`.
+SIGINT or SIGTERM. The class itself is `TelegramServer` of `endpoint.py`.
 """
 
 import argparse
 import asyncio
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.testing.loopback import announce_and_serve
+from gateway.testing.by_hand import converse
+from gateway.testing.telegram.chats import SentMessage
 from gateway.testing.telegram.endpoint import FAKE_CREDENTIAL, TelegramServer
+from gateway.testing.wire import JsonObject
 
 __all__ = ["TelegramServer", "main"]
 
@@ -27,34 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def _serve(options: argparse.Namespace) -> None:
     server = TelegramServer(token=options.token, port=options.port, spec=options.spec)
-    async with server, asyncio.TaskGroup() as tasks:
-        followers = [
-            tasks.create_task(_post_lines(server, options.user)),
-            tasks.create_task(_print_sent(server)),
-        ]
-        await announce_and_serve(server.api_url)
-        for follower in followers:
-            follower.cancel()
+    async with server:
+        await converse(
+            server.api_url,
+            write=lambda line: server.post_text(options.user, options.user, line),
+            wait_for_sent=lambda count: server.wait_for_sent(count, timeout_s=None),
+            show=_shown,
+        )
 
 
-async def _post_lines(server: TelegramServer, user: int) -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    while line := await reader.readline():
-        server.post_text(user, user, line.decode().rstrip("\n"))
-
-
-async def _print_sent(server: TelegramServer) -> None:
-    printed = 0
-    while True:
-        sent = await server.wait_for_sent(printed + 1, timeout_s=None)
-        for message in sent[printed:]:
-            line = {"chat": message.chat, "message_id": message.message_id, "text": message.text}
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-        printed = len(sent)
+def _shown(message: SentMessage) -> JsonObject:
+    return {"chat": message.chat, "message_id": message.message_id, "text": message.text}
 
 
 def _parser() -> argparse.ArgumentParser:

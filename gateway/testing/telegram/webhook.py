@@ -9,13 +9,13 @@ Retry-After says (up to an hour). An update is forgotten when it was delivered.
 import asyncio
 import random
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
+from gateway.testing.errands import Errands, Lanes
 from gateway.testing.telegram.queue import UpdateQueue
 from gateway.testing.telegram.updates import chat_of
 from gateway.testing.wire import JsonObject
@@ -91,8 +91,9 @@ class WebhookCourier:
         self._queue = queue
         self._retry = retry
         self._on_attempt = on_attempt
-        self._lanes: dict[int, deque[JsonObject]] = defaultdict(deque)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
+        self._errands.open()
+        self._lanes: Lanes[JsonObject] = Lanes(self._errands, self._deliver)
         self._connections = asyncio.Semaphore(webhook.max_connections)
         timeout = aiohttp.ClientTimeout(total=retry.answer_within_s)
         self._session = aiohttp.ClientSession(timeout=timeout)
@@ -101,11 +102,7 @@ class WebhookCourier:
 
     def carry(self, update: JsonObject) -> None:
         """Deliver an update after those of its chat that are on their way."""
-        chat = chat_of(update)
-        lane_is_idle = not self._lanes[chat]
-        self._lanes[chat].append(update)
-        if lane_is_idle:
-            self._spawn(chat)
+        self._lanes.put(chat_of(update), update)
 
     async def post(self, update: JsonObject) -> WebhookAttempt:
         """Deliver an update once, now, beside whatever else is on its way."""
@@ -134,22 +131,8 @@ class WebhookCourier:
 
     async def stop(self) -> None:
         """Deliver nothing more; what was not delivered stays in the queue."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.end()
         await self._session.close()
-
-    def _spawn(self, chat: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._empty_lane(chat))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _empty_lane(self, chat: int) -> None:
-        lane = self._lanes[chat]
-        while lane:
-            await self._deliver(lane[0])
-            lane.popleft()
-        del self._lanes[chat]
 
     async def _deliver(self, update: JsonObject) -> None:
         failures, delay_s = 0, 1.0

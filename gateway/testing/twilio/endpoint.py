@@ -268,6 +268,7 @@ class TwilioServer(People):
     async def __aenter__(self) -> Self:
         await self._door.open()
         await self._storage.open()
+        self._traffic.open()
         return self
 
     async def __aexit__(

@@ -8,8 +8,10 @@ queues"); what comes faster waits in Twilio's queue, up to ten hours of it, and 
 from dataclasses import dataclass
 from typing import Final
 
-TOLERANCE: Final = 0.95
-"""A sender that keeps the limit to the millisecond still sees jitter on its way."""
+from gateway.testing.pace import TOLERANCE, Waits
+
+EVERYTHING: Final = "everything"
+"""A 429 is about all calls of the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class SegmentPace:
         self.early: list[str] = []
         self._rate = rate
         self._free_at: dict[str, float] = {}
-        self._told_until = 0.0
+        self._waits = Waits()
 
     def is_full(self, sender: str, at: float) -> bool:
         """The sender's queue takes nothing more."""
@@ -45,12 +47,12 @@ class SegmentPace:
 
     def tell_to_wait(self, at: float, retry_after_s: float) -> None:
         """The caller was told by a 429 when to come again."""
-        self._told_until = max(self._told_until, at + retry_after_s * TOLERANCE)
+        self._waits.tell(EVERYTHING, retry_after_s, at=at)
 
     def note_call(self, operation: str, at: float) -> None:
         """Note a call that came before that."""
-        if at < self._told_until:
-            early_s = self._told_until - at
+        early_s = self._waits.early_s(EVERYTHING, at=at)
+        if early_s > 0:
             self.early.append(f"{operation} came {early_s:.2f} s too early")
 
     def _backlog_s(self, sender: str, at: float) -> float:

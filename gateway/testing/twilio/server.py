@@ -9,13 +9,13 @@ SIGTERM. The class itself is `TwilioServer` of `endpoint.py`.
 
 import argparse
 import asyncio
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.testing.loopback import announce_and_serve
+from gateway.testing.by_hand import converse
 from gateway.testing.twilio.endpoint import FAKE_ACCOUNT, FAKE_CREDENTIAL, TwilioServer
+from gateway.testing.twilio.messages import TextMessage
+from gateway.testing.wire import JsonObject
 
 __all__ = ["TwilioServer", "main"]
 
@@ -29,36 +29,19 @@ async def _serve(options: argparse.Namespace) -> None:
     server = TwilioServer(
         account_sid=options.account, auth_token=options.token, port=options.port, spec=options.spec
     )
-    async with server, asyncio.TaskGroup() as tasks:
+    async with server:
         server.set_webhook(options.webhook)
-        followers = [
-            tasks.create_task(_post_lines(server, options.person, by_whatsapp=options.whatsapp)),
-            tasks.create_task(_print_sent(server)),
-        ]
-        await announce_and_serve(server.api_url)
-        for follower in followers:
-            follower.cancel()
+        post = server.post_whatsapp if options.whatsapp else server.post_sms
+        await converse(
+            server.api_url,
+            write=lambda line: post(options.person, line),
+            wait_for_sent=lambda count: server.wait_for_sent(count, timeout_s=None),
+            show=_shown,
+        )
 
 
-async def _post_lines(server: TwilioServer, person: str, *, by_whatsapp: bool) -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    post = server.post_whatsapp if by_whatsapp else server.post_sms
-    while line := await reader.readline():
-        post(person, line.decode().rstrip("\n"))
-
-
-async def _print_sent(server: TwilioServer) -> None:
-    printed = 0
-    while True:
-        sent = await server.wait_for_sent(printed + 1, timeout_s=None)
-        for message in sent[printed:]:
-            line = {"to": message.to, "sid": message.sid, "text": message.text}
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-        printed = len(sent)
+def _shown(message: TextMessage) -> JsonObject:
+    return {"to": message.to, "sid": message.sid, "text": message.text}
 
 
 def _parser() -> argparse.ArgumentParser:

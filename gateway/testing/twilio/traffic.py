@@ -4,9 +4,9 @@ Sends inbound messages to the webhook and takes created messages through their `
 each status to the message's callback URL. It decides nothing about what is allowed.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
+from gateway.testing.errands import Errands
 from gateway.testing.loopback import pause
 from gateway.testing.misbehaviour import FaultPlan
 from gateway.testing.twilio.account import Account
@@ -32,7 +32,7 @@ class Traffic:
         self.unaccepted: dict[str, TextMessage] = {}
         self._account = account
         self._on_change = on_change
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands(on_end=on_change)
 
     def post(self, message: TextMessage, delivery: Delivery) -> None:
         """Send a person's message to the webhook; without one it only stays in the list."""
@@ -43,7 +43,7 @@ class Traffic:
     def repeat(self, delivery: Delivery) -> None:
         """Send a delivery (again)."""
         if self.webhook is not None:
-            self._spawn(self._deliver(delivery, self.webhook))
+            self._errands.run(self._deliver(delivery, self.webhook))
 
     def send_off(self, message: TextMessage) -> None:
         """Let a created message travel; a scheduled one stays."""
@@ -51,11 +51,11 @@ class Traffic:
         if self._account.is_outside_window(message):
             journey = not_sent(OUTSIDE_WINDOW)
         if message.status != "scheduled":
-            self._spawn(self._travel(message, journey))
+            self._errands.run(self._travel(message, journey))
 
     def tell_canceled(self, message: TextMessage) -> None:
         """A message was canceled before it was sent."""
-        self._spawn(self._tell(message, "canceled", None))
+        self._errands.run(self._tell(message, "canceled", None))
 
     def status_delivery(
         self, message: TextMessage, status: str, *, error: int | None = None
@@ -64,17 +64,19 @@ class Traffic:
         form = status_form(message, status, account_sid=self._account.sid, error=error)
         return Delivery("status", message.sid, form)
 
+    def open(self) -> None:
+        """Deliver from now on."""
+        self._errands.open()
+
     async def stop(self) -> None:
         """Deliver nothing more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._errands.end()
         await self.courier.close()
 
     @property
     def is_quiet(self) -> bool:
         """Nothing is on its way."""
-        return not self._tasks
+        return self._errands.are_done
 
     async def _deliver(self, delivery: Delivery, webhook: str) -> None:
         if await self.courier.deliver(delivery, webhook, fallback=self.fallback):
@@ -97,12 +99,3 @@ class Traffic:
         if message.status_callback is not None:
             delivery = self.status_delivery(message, status, error=error)
             await self.courier.deliver(delivery, message.status_callback)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._on_change()
