@@ -143,6 +143,8 @@ async def seconds_until_not_ready(caller: Caller, *, began: float) -> float | No
                 if (await caller.call("GET", "/readyz")).status == 503:
                     return monotonic() - began
                 await asyncio.sleep(LOOK_AGAIN_S)
+    except aiohttp.ClientError:
+        return monotonic() - began
     except TimeoutError:
         return None
 

@@ -35,6 +35,7 @@ class Talkers:
         self.violations: list[Violation] = []
         self._caller = caller
         self._spoken: list[Spoken] = []
+        self._last: dict[str, str] = {}
         self._news = asyncio.Condition()
         self._enough = asyncio.Event()
 
@@ -83,9 +84,15 @@ class Talkers:
         """Nobody begins anything more; what was begun is brought to its end."""
         self._enough.set()
 
+    def note_stuck(self, place: str) -> None:
+        """Somebody's last message did not come to its end."""
+        seen = f"for {PATIENCE_S:.0f} s, the last answer was {self._last.get(place)}"
+        self.violations.append(Violation("every message is taken at last", place, seen))
+
     async def _say(self, said: Spoken, path: str) -> None:
         while True:
             answer = await self._try(said, path)
+            self._last[said.place] = f"{answer.status}: {answer.text[:200]}" if answer else "none"
             if answer is not None and answer.status in TAKEN:
                 await self._note(self.taken)
                 return
@@ -94,6 +101,7 @@ class Talkers:
             elif answer is not None and answer.status not in NOT_NOW:
                 seen = f"{answer.status}: {answer.text[:200]}"
                 self.violations.append(Violation("a refusal is 503", said.text, seen))
+                return
             await asyncio.sleep(AGAIN_S)
 
     async def _try(self, said: Spoken, path: str) -> Answered | None:
@@ -125,10 +133,17 @@ class Talkers:
 async def talking(caller: Caller, places: Sequence[str]) -> AsyncIterator[Talkers]:
     """People who talk while inside, and have ended their last messages when that is left."""
     people = Talkers(caller)
-    async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+    talks: dict[asyncio.Task[None], str] = {}
+    try:
         for place in places:
             made = (await caller.call("POST", "/v1/sessions", {})).expect(201).json
-            group.create_task(people.talk(place, session=str(made["id"])))
+            talks[asyncio.create_task(people.talk(place, session=str(made["id"])))] = place
         yield people
         people.end()
-        limit.reschedule(asyncio.get_running_loop().time() + PATIENCE_S)
+        _, stuck = await asyncio.wait(talks, timeout=PATIENCE_S)
+        for talk in stuck:
+            people.note_stuck(talks[talk])
+    finally:
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
