@@ -28,7 +28,7 @@ PIECES = 80
 MOST_KIB = 256
 CLOSED_WITHIN_S = 25.0
 RECEIVE_BYTES = 4096
-WARM_UP = 8
+WARM_UP = 6
 """Turns told before, so that caches are full and what is measured belongs to the readers."""
 SPARE_FILES = 200
 LIMITS = "[limits]\nrequests_per_minute = 0\n"
@@ -101,7 +101,7 @@ def events_in(stream: str) -> list[Numbered]:
 
 
 async def _stall(stage: Stage) -> Observation:
-    count = stage.pick(80, 400)
+    count = stage.pick(50, 400)
     allow_files(count + SPARE_FILES)
     # The bot takes its time in the end, so that all readers are there when it begins.
     speech = Reply(pieces=(PIECE,) * PIECES)
