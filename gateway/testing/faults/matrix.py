@@ -8,6 +8,7 @@ from gateway.testing.faults.clocks import CLOCK
 from gateway.testing.faults.crash_points import CRASHES
 from gateway.testing.faults.databases import DAMAGED, LOCKED
 from gateway.testing.faults.disks import FULL_DISK, READ_ONLY
+from gateway.testing.faults.fairness import FAIRNESS
 from gateway.testing.faults.fault import Fault
 from gateway.testing.faults.floods import FLOOD, REFUSALS
 from gateway.testing.faults.frozen import FROZEN
@@ -20,6 +21,7 @@ from gateway.testing.faults.oversize import OVERSIZE
 from gateway.testing.faults.poison import POISONOUS_TURN
 from gateway.testing.faults.pollers import POLLERS
 from gateway.testing.faults.redelivery import CHANGED, REDELIVERY
+from gateway.testing.faults.resources import RESOURCES
 from gateway.testing.faults.slow_clients import SLOW_CLIENTS
 from gateway.testing.faults.stalled_readers import STALLED_READERS
 from gateway.testing.faults.stalls import STALLS
@@ -42,9 +44,11 @@ FAULTS: Sequence[Fault] = (
     LOCKED,
     SYNCED,
     CLOCK,
+    RESOURCES,
     STOPPING,
     STALLS,
     POISONOUS_TURN,
+    FAIRNESS,
     IDLE_LISTENERS,
     STALLED_READERS,
     SLOW_CLIENTS,
