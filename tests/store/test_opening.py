@@ -317,6 +317,20 @@ class TestTheEnd:
 
         assert await send_all(store) == [("here 0", "ref-1"), ("re: there 0", None)]
 
+    async def test_a_message_that_grew_keeps_its_place_when_its_chat_moves(
+        self, store: Store
+    ) -> None:
+        new = Address("tg", "-100")
+        await talk(store, "there", new=chat_turn("there", address=new))
+        claimed = await claimed_turn(store)
+        await opened(store, claimed)
+        await talk(store, "later", parts=1, new=chat_turn("later", fresh_session=True))
+        await commit(store, claimed, reply("first", parts=1))
+
+        await accept_one(store, moved(new))
+
+        assert await send_all(store) == [("first 0", "ref-1"), ("re: later 0", None)]
+
 
 class TestTurnsThatAreEndedWithoutRunning:
     async def test_a_queued_turn_that_is_cancelled_takes_its_message_back(

@@ -6,6 +6,7 @@ Runs in the writer's thread only. What names something unknown changes nothing.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from gateway.domain.conversation import TextPart
 from gateway.domain.delivery import DeliveryState
@@ -121,14 +122,28 @@ def _merge_lanes(
 
     What is on its way already goes first, the rest by age.
     """
-    rows = [row for lane in (target_id, old_id) for row in db.execute(_NOT_OVER, (lane,))]
-    rows.sort(key=lambda row: (row[1] == "pending", row[3], row[4]))
-    for number, row in enumerate(rows, first_no):
+    lanes = (db.execute(_NOT_OVER, (lane,)).fetchall() for lane in (target_id, old_id))
+    rows = [placed for lane in lanes for placed in _in_line(lane)]
+    rows.sort(key=lambda placed: (placed[1][1] == "pending", placed[0]))
+    for number, (_since, row) in enumerate(rows, first_no):
         delivery_id, state, is_command_answer, _created_at, _out_no, next_at = row
         waits = state == "pending" and not is_command_answer
         place = (target_id, channel, number, None if waits else next_at)
         db.execute(_PLACE, (*place, delivery_id))
     return len(rows)
+
+
+def _in_line(rows: Sequence[Row]) -> list[tuple[int, Row]]:
+    """The parts of one lane in its order, each with since when it stands there.
+
+    A message that grew has its text late, and stood before the parts behind it all the same.
+    """
+    placed: list[tuple[int, Row]] = []
+    for row in sorted(rows, key=lambda row: int(row[4]), reverse=True):
+        since = int(row[3])
+        placed.append((min(since, placed[-1][0]) if placed else since, row))
+    placed.reverse()
+    return placed
 
 
 def set_reachability(db: sqlite3.Connection, change: SetReachability, now: int) -> None:
