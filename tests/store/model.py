@@ -6,73 +6,18 @@ seconds; the store's clock rises with every look, so that equal seconds mean "is
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from gateway.contract import Address
 from gateway.domain.delivery import NewDelivery
 from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import TERMINAL, ClaimedTurn, TurnOutcome, TurnState
 from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn
-from gateway.store.protocol.turns import Committed, LeaseNews
-from tests.store.model_lanes import Lane, Lanes
+from gateway.store.protocol.turns import Committed, LeaseNews, OpenPart
+from tests.store.model_lanes import Lane, Lanes, Part
+from tests.store.model_talks import Entry, Talk
 
 BUSY_PAUSE_S = 60
 GATHERING = 5
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One turn."""
-
-    id: str
-    talk: "Talk"
-    seq: int
-    kind: str
-    state: TurnState
-    created_at: int
-    ready_at: int
-    source_order: int | None
-    group_id: str | None
-    attempts: int = 0
-    crashes: int = 0
-    is_to_stop: bool = False
-    waiting_at: int = 0
-    parts: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Talk:
-    """One session."""
-
-    id: str
-    lane: Lane | None
-    turns: list[Entry] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    owner: str | None = None
-    epoch: int = 0
-    ready_at: int | None = None
-    is_over: bool = False
-
-    def having(self, *states: TurnState) -> list[Entry]:
-        """Its turns in these states, by seq."""
-        return [turn for turn in self.turns if turn.state in states]
-
-    def next_turn(self) -> Entry | None:
-        """One begun before, else the source's order, else the order of arrival."""
-        queued = self.having("queued")
-        begun = [turn for turn in queued if turn.attempts]
-        if not queued or begun:
-            return begun[0] if begun else None
-        if queued[0].source_order is None:
-            return queued[0]
-        ordered = [turn for turn in queued if turn.source_order is not None]
-        return min(ordered, key=lambda turn: (turn.source_order, turn.seq))
-
-    def take_place(self, now: int, *, at_tail: bool) -> None:
-        """Stand in line for the next turn: at the tail, or where it stood already."""
-        turn = None if self.having("waiting") else self.next_turn()
-        since = now if at_tail or self.ready_at is None else min(now, self.ready_at)
-        self.ready_at = None if turn is None else max(since, turn.ready_at)
 
 
 class Model(Lanes):
@@ -150,6 +95,7 @@ class Model(Lanes):
             for turn in talk.having("queued", "waiting", "running"):
                 turn.is_to_stop = True
                 turn.state = "running" if turn.state == "running" else "cancelled"
+            self._close_left_behind(talk, now)
             if talk.owner is None:
                 talk.ready_at = None
         turn = self._add(new, talk, "done", now)
@@ -258,7 +204,7 @@ class Model(Lanes):
             assert talk in due, "claimed before its time"
             taken_at.append(talk.ready_at or 0)
             due.remove(talk)
-            self._abandon(talk)
+            self._abandon(talk, now)
             turn = next(iter(talk.having("running")), None) or talk.next_turn()
             assert turn is not None
             assert turn.state == "running" or not talk.having("waiting")
@@ -278,18 +224,19 @@ class Model(Lanes):
         """
         abandoned = next(iter(talk.having("running")), None)
         if abandoned is not None and abandoned.id in stopped:
-            self._abandon(talk)
+            self._abandon(talk, now)
             talk.take_place(now, at_tail=True)
         if has_room:
             assert talk.owner is None, "an expired lease was not taken over"
             assert talk.ready_at is None or talk.ready_at > now, "a due session was left out"
 
-    def _abandon(self, talk: Talk) -> None:
+    def _abandon(self, talk: Talk, now: int) -> None:
         """The former owner is gone: what it was to stop ends here, else it runs on."""
         talk.owner = None
         for turn in talk.having("running"):
             if turn.is_to_stop:
                 turn.state = "cancelled"
+        self._close_left_behind(talk, now)
 
     def _start(self, turn: Entry, terms: ClaimTerms, now: int) -> None:
         turn.state, turn.attempts, turn.crashes = "running", turn.attempts + 1, turn.crashes + 1
@@ -342,7 +289,7 @@ class Model(Lanes):
         turn.attempts -= not outcome.counts_attempt
         turn.crashes = 0 if state in {"queued", "waiting"} else turn.crashes
         talk.texts += [message.text for message in outcome.messages]
-        self._put_out(talk, turn, outcome.deliveries, is_answer=False, now=now)
+        self._finish_shown(turn, outcome.deliveries, now=now)
         talk.owner = None
         if state == "waiting" and any(t.kind == "message" for t in talk.having("queued")):
             turn.state = "queued"
@@ -350,6 +297,53 @@ class Model(Lanes):
         assert got.turn is not None
         assert got.turn.state == turn.state
         assert got.has_more == bool(talk.having("queued"))
+
+    def _finish_shown(self, turn: Entry, parts: Sequence[NewDelivery], *, now: int) -> None:
+        """What was shown becomes the first part; only a turn that is tried again keeps it open."""
+        shown = self._open_part_of(turn)
+        if shown is not None and turn.state != "queued":
+            self.fill(shown, parts[0] if parts else None, now)
+            parts = parts[1:]
+        self._put_out(turn.talk, turn, parts, is_answer=False, now=now)
+
+    # ------------------------------------------------------------ messages that grow
+
+    def open_part(self, claimed: ClaimedTurn, name: str, got: OpenPart | None, now: int) -> None:
+        """The place of a message that is shown while its turn runs, before anything is shown."""
+        turn = self.turns[claimed.turn.id]
+        lane, known = turn.talk.lane, self._open_part_of(turn)
+        is_good = self.holds(claimed) and turn.state == "running" and lane is not None
+        if lane is None or not is_good:
+            assert got is None, "fenced or not"
+        elif known is not None:
+            assert (got is not None) == self.is_first(known), "shown before its turn"
+            assert got is None or (got.delivery.id, got.is_new) == (known.id, False)
+        else:
+            assert (got is not None) == self.is_free(lane, now), "shown in a lane that is not free"
+            if got is not None:
+                assert (got.delivery.id, got.is_new) == (name, True)
+                self.take_place(lane, name, turn_id=turn.id, number=turn.parts)
+                turn.parts += 1
+
+    def keep_open_ref(self, claimed: ClaimedTurn, name: str, *, is_kept: bool) -> None:
+        """It is known where the platform shows it."""
+        part = self.parts[name]
+        is_good = self.holds(claimed) and part.state == "open"
+        assert is_kept == is_good, "fenced or not"
+        part.is_shown = part.is_shown or is_kept
+
+    def _open_part_of(self, turn: Entry) -> Part | None:
+        """The part that the turn shows, which is its last."""
+        return next((p for p in self.parts_of(turn.id) if p.state == "open"), None)
+
+    def _close_left_behind(self, talk: Talk, now: int) -> None:
+        """What is shown for a turn that ended without being run again is taken back."""
+        for turn in talk.turns:
+            shown = self._open_part_of(turn)
+            if shown is not None and turn.state in TERMINAL:
+                self.fill(shown, None, now)
+
+    # ------------------------------------------------------------ leases and answers
 
     def release_abandoned(self, living: Iterable[str], *, now: int) -> int:
         """Leases of the dead end at once; how many."""
@@ -367,6 +361,7 @@ class Model(Lanes):
         turn.is_to_stop = True
         if turn.state != "running":
             turn.state = "cancelled"
+            self._close_left_behind(turn.talk, now)
             if turn.talk.owner is None:
                 turn.talk.take_place(now, at_tail=False)
 

@@ -3,8 +3,9 @@
 The outgoing half of the model; `model.py` holds the sessions. Times are whole seconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.contract import Address
 from gateway.domain.delivery import UNSETTLED, Delivery, DeliveryState, NewDelivery
@@ -27,6 +28,8 @@ class Part:
     attempts: int = 0
     owner: str | None = None
     is_cut_off: bool = False
+    is_shown: bool = False
+    content: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_settled(self) -> bool:
@@ -68,12 +71,39 @@ class Lanes:
         is_behind = not is_answer and _first(lane.parts) is not None
         next_at = None if is_behind else self._not_before(lane, now)
         for number, new in enumerate(parts, first_part):
-            part = Part(new.id, turn_id, number, lane, is_answer, next_at=next_at)
+            part = Part(new.id, turn_id, number, lane, is_answer, next_at=next_at, content=new.part)
             if not lane.is_reachable:
                 part.state, part.next_at = "cancelled", None
             next_at = None
             lane.parts.append(part)
             self.parts[part.id] = part
+
+    def parts_of(self, turn_id: str) -> list[Part]:
+        """Every part of a turn."""
+        return [part for part in self.parts.values() if part.turn_id == turn_id]
+
+    def is_free(self, lane: Lane, now: int) -> bool:
+        """Whether a message may begin to grow there: nothing before it, nothing against it."""
+        is_throttled = self._not_before(lane, now) > now
+        return lane.is_reachable and not is_throttled and _first(lane.parts) is None
+
+    def is_first(self, part: Part) -> bool:
+        """Whether nothing stands before it in its lane."""
+        return self._first_beside(part) is part
+
+    def take_place(self, lane: Lane, name: str, *, turn_id: str, number: int) -> None:
+        """A message is going to grow: it holds up its lane like any part."""
+        part = Part(name, turn_id, number, lane, is_answer=False, state="open")
+        lane.parts.append(part)
+        self.parts[name] = part
+
+    def fill(self, part: Part, new: NewDelivery | None, now: int) -> None:
+        """What grew gets its last text; with none it is taken back, if it is shown at all."""
+        if part.lane.is_reachable and (new is not None or part.is_shown):
+            part.state, part.content = "pending", {} if new is None else new.part
+        else:
+            part.state = "cancelled"
+        self._wake(_first(part.lane.parts), now)
 
     def begin_sends(self, got: Sequence[Delivery], *, owner: str, limit: int, now: int) -> None:
         """Parts that may leave: the first of each free lane, the longest due first."""
@@ -96,7 +126,7 @@ class Lanes:
         part.state, part.owner, part.next_at = result.state, None, None
         part.attempts = max(part.attempts - (not result.counts), 0)
         wanted = 0 if result.next_at is None else round(result.next_at.timestamp())
-        if result.state == "ambiguous" or (result.state == "pending" and self._is_first(part)):
+        if result.state == "ambiguous" or (result.state == "pending" and self.is_first(part)):
             part.next_at = max(now, wanted)
         if result.blocked_until is not None:
             self._block(part.lane, result, round(result.blocked_until.timestamp()))
@@ -208,13 +238,10 @@ class Lanes:
         answer = [p for p in self.parts.values() if p.turn_id == part.turn_id and not p.is_settled]
         return min(answer, key=lambda p: p.number, default=None)
 
-    def _is_first(self, part: Part) -> bool:
-        return self._first_beside(part) is part
-
     def _is_due(self, part: Part, now: int) -> bool:
         is_free = part.lane.blocked_until <= now and self.account_blocked_until <= now
         is_time = part.next_at is not None and part.next_at <= now
-        return part.state == "pending" and is_time and is_free and self._is_first(part)
+        return part.state == "pending" and is_time and is_free and self.is_first(part)
 
     def _not_before(self, lane: Lane, time: int) -> int:
         return max(time, lane.blocked_until, self.account_blocked_until)

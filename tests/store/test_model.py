@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gateway.contract import Address
 from gateway.domain.delivery import Delivery
-from gateway.domain.ids import DeliveryId, SessionId, TurnId
+from gateway.domain.ids import DeliveryId, SessionId, TurnId, new_delivery_id
 from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import CRASHES_BEFORE_DEAD, TERMINAL, ClaimedTurn, TurnOutcome
 from gateway.errors import Conflict, RequestError
@@ -334,6 +334,25 @@ class QueueMachine(RuleBasedStateMachine):
         return reply(f"r{self.next_number()}", state=state, parts=parts)
 
     @precondition(lambda self: self.claims)
+    @rule(number=picks, is_shown=st.booleans(), fate=fates, second_fate=fates)
+    def show(self, number: int, *, is_shown: bool, fate: Fate, second_fate: Fate) -> None:
+        """A worker lets a message grow, be it one whose process died long ago."""
+        claimed, name = pick(self.claims, number), new_delivery_id()
+        lease, turn_id = claimed.lease, claimed.turn.id
+        got = self.call(lambda store: store.open_part(lease, turn_id, delivery_id=name), fate)
+        if fate == "lost before commit":
+            return
+        self.model.open_part(claimed, name, got, self.now)
+        if got is None or not is_shown:
+            return
+        shown = got.delivery.id
+        is_kept = self.call(
+            lambda store: store.keep_open_ref(lease, shown, open_ref=f"ref {shown}"), second_fate
+        )
+        if is_kept is not None:
+            self.model.keep_open_ref(claimed, shown, is_kept=is_kept)
+
+    @precondition(lambda self: self.claims)
     @rule(fate=fates)
     def heartbeat(self, fate: Fate) -> None:
         """A process prolongs what it holds, and learns what it holds no more."""
@@ -543,6 +562,23 @@ class QueueMachine(RuleBasedStateMachine):
         self.finish(number=number, parts=1, state=state, fate="returns")
         self.claim(limit=1, is_peer=False, fate="returns")
 
+    @rule(
+        chat=chats,
+        is_shown=st.sampled_from([True, True, False]),
+        parts=st.integers(0, 2),
+        state=st.sampled_from(["runs on", "done", "queued", "wait", "cancelled"]),
+    )
+    def talk_growing(self, chat: Address, parts: int, state: str, *, is_shown: bool) -> None:
+        """A person writes, and sees the answer grow."""
+        number = self.next_number()
+        before = len(self.claims)
+        new = chat_turn(f"g{number}", address=chat, event=event(number))
+        self.accept([new], claims=True, fate="returns")
+        if len(self.claims) > before:
+            self.show(number=before, is_shown=is_shown, fate="returns", second_fate="returns")
+            if state != "runs on":
+                self.finish(number=before, parts=parts, state=state, fate="returns")
+
     @rule(number=picks, how=st.sampled_from(["account throttled", "later", "sent"]))
     def send_on(self, number: int, how: str) -> None:
         """A sender takes what is due, and ends one try."""
@@ -601,6 +637,8 @@ class QueueMachine(RuleBasedStateMachine):
             delivery = stored[DeliveryId(known.id)]
             assert (delivery.state, delivery.attempts) == (known.state, known.attempts)
             assert delivery.address.chat == known.lane.chat
+            assert delivery.part == known.content
+            assert delivery.open_ref == (f"ref {known.id}" if known.is_shown else None)
         for lane in {known.lane for known in self.model.parts.values()}:
             numbers = [stored[DeliveryId(known.id)].out_no for known in lane.parts]
             assert numbers == sorted(set(numbers)), "parts of a lane out of order"
