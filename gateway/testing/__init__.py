@@ -1,6 +1,7 @@
 """Fakes to test bots, channels and the whole daemon with: real servers, scripted, on loopback.
 
-A fake model endpoint in the format of the OpenAI API:
+A model in the format of the OpenAI API; `script`, a function of the call, answers what no queue
+does, and without one it echoes:
 
     async with OpenAIServer() as model:
         model.enqueue("Good morning.", too_many_requests(2), Reply(tool_calls=(ToolCall("clock"),)))
@@ -8,10 +9,7 @@ A fake model endpoint in the format of the OpenAI API:
         assert model.calls[0].last_text == "Hi"
         assert model.problems == []          # every request kept the rules of the API
 
-Without a queued answer the endpoint asks its `script`, a function of the call, and without one it
-echoes.
-
-A fake Telegram, for polling and webhooks:
+Platforms, and the people on them. All work alike, here Telegram:
 
     async with TelegramServer() as telegram:
         telegram.fail("sendMessage", flood(2))           # the first send is refused with 429
@@ -21,28 +19,17 @@ A fake Telegram, for polling and webhooks:
         assert reply.text == "Good morning."
         assert telegram.problems == telegram.early == []
 
-A fake Twilio, SMS and WhatsApp:
+`SlackServer` has Events API and Socket Mode, `TwilioServer` SMS and WhatsApp; `PlainServer`
+(`gateway.testing.plain.server`) is a platform that has everything: it can be asked what it was
+sent. Each has refusals of its own, and the faults of `gateway.testing.misbehaviour`.
 
-    async with TwilioServer() as twilio:
-        twilio.set_webhook("http://127.0.0.1:8080/sms#rc=3&rp=5xx,ct,rt")
-        twilio.fail("CreateMessage", too_many_concurrent())
-        twilio.post_sms("+15557654321", "Hi")
-        ...                                              # let the bot use twilio.api_url
-        [reply] = await twilio.wait_for_sent(1)
-        assert reply.text == "Good morning."
-        assert twilio.problems == twilio.unaccepted == []
+For channels there is one set of tests that each must pass, `gateway.testing.conformance`. For what
+lies between model and channel there are `FakeModel` (`models`), `FakeChannel` (`channels`) and
+`FakeHost` (`host`), without a server. For the whole there is `GatewayProcess` (`process`): a
+gateway on a folder of its own, to be started, killed and started again; `bot-gateway prove`
+(`faults`, `kills`) does to it what can go wrong, and judges what came of it.
 
-A fake Slack, over HTTP or Socket Mode:
-
-    async with SlackServer() as slack:
-        slack.fail("chat.postMessage", rate_limited(1))  # the first post is refused with 429
-        slack.mention("C1", "U7", "Hi")                  # told twice, as Slack does
-        ...                                              # let the app use slack.api_url
-        [reply] = await slack.wait_for_sent(1)
-        assert reply.text == "Good morning."
-        assert slack.problems == slack.early == []
-
-Longer examples are in docs/testing-kit.md.
+Examples of everything are in docs/testing-kit.md.
 """
 
 from gateway.testing.misbehaviour import Drop, FaultRule, Garbled, Hang, HtmlError, Slow

@@ -50,9 +50,9 @@ async def call(session: aiohttp.ClientSession, method: str, **params):
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-async def test_the_example_works(number):
+async def test_the_example_works(number: int, tmp_path: Path):
     bots = {"run_echo_bot": run_echo_bot, "sms_bot": sms_bot, "slack_bot": slack_bot}
-    names = {**vars(gateway.testing), **bots, "ask": ask}
+    names = {**vars(gateway.testing), **bots, "ask": ask, "folder": tmp_path}
     body = textwrap.indent(EXAMPLES[number], "    ")
     exec(compile(f"async def example():\n{body}", f"<example {number}>", "exec"), names)
 
