@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.faults.clocks import HOUR, WallClock, judge_attempts
 from gateway.testing.faults.fault import CannotRun
+from gateway.testing.faults.rows.clocks import HOUR, WallClock, judge_attempts
 
 
 @pytest.fixture

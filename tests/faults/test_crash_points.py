@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.flow.crash_points import CRASH_POINTS, CrashPoint
-from gateway.testing.faults.crash_points import (
+from gateway.testing.faults.rows.crash_points import (
     OUTCOMES,
     SMALL,
     Crash,

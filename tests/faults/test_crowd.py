@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.testing.faults.crowd import Group, crowd
+from gateway.testing.faults.props.crowd import Group, crowd
 
 PATIENCE_S = 20.0
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

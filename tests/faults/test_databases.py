@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.faults.databases import (
+from gateway.testing.faults.fault import CannotRun
+from gateway.testing.faults.rows.databases import (
     DAMAGES,
     Lock,
     Loss,
@@ -16,7 +17,7 @@ from gateway.testing.faults.databases import (
     judge_loss,
     locked,
 )
-from gateway.testing.faults.disks import (
+from gateway.testing.faults.rows.disks import (
     Refusal,
     Trouble,
     judge_refusals,
@@ -24,7 +25,6 @@ from gateway.testing.faults.disks import (
     read_only,
     small_disk,
 )
-from gateway.testing.faults.fault import CannotRun
 
 REMEDY = "bot-gateway restore"
 

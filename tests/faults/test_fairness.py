@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.testing.faults.fairness import (
+from gateway.testing.faults.rows.fairness import (
     SLOTS,
     Noise,
     judge_noise,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from gateway.testing.faults.floods import SEND, judge_rates, judge_tries
+from gateway.testing.faults.rows.floods import SEND, judge_rates, judge_tries
 from gateway.testing.telegram.faults import BotCall
 
 

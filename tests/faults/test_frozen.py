@@ -1,6 +1,6 @@
 """The judge of a frozen process sees that it was not frozen in the middle of anything."""
 
-from gateway.testing.faults.frozen import judge_freeze
+from gateway.testing.faults.rows.frozen import judge_freeze
 
 
 def test_a_process_that_still_had_work_was_stopped_in_time() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.testing.faults.fuzz import Told, judge_reports
+from gateway.testing.faults.rows.fuzz import Told, judge_reports
 
 CLEAN: dict[str, Any] = {
     "complete": True,

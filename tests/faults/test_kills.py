@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gateway.testing.faults.fault import Stage
-from gateway.testing.faults.kills import history_in_one_line, plan_of_history, plan_of_kills
+from gateway.testing.faults.rows.kills import history_in_one_line, plan_of_history, plan_of_kills
 from gateway.testing.kills.operations import HISTORY
 from gateway.testing.kills.report import KillReport, Start
 from gateway.testing.kills.witness import Verdict, Violation

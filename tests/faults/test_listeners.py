@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from gateway.testing.faults.listeners import Listened, judge_listeners
-from gateway.testing.faults.measures import Laps
+from gateway.testing.faults.props.measures import Laps
+from gateway.testing.faults.rows.listeners import Listened, judge_listeners
 
 GOOD = Listened(
     count=300,

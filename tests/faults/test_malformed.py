@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from gateway.testing.faults.malformed import Reply, judge_replies, judge_stored
-from gateway.testing.faults.malformed_bodies import odd_updates
+from gateway.testing.faults.props.malformed_bodies import odd_updates
+from gateway.testing.faults.rows.malformed import Reply, judge_replies, judge_stored
 from gateway.testing.scene import Answered
 
 SHAPE = {"Content-Type": "application/problem+json; charset=utf-8"}

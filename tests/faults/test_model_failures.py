@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from gateway.testing.faults.model_failures import APOLOGY, Ended, Said, judge_turns
-from gateway.testing.faults.model_faults import CASES, PARTIAL
+from gateway.testing.faults.props.model_faults import CASES, PARTIAL
+from gateway.testing.faults.rows.model_failures import APOLOGY, Ended, Said, judge_turns
 
 MENDED = Ended(
     case=CASES[0],

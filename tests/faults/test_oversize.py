@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.testing.faults.oversize import Sizes, Tried, judge_sizes
-from gateway.testing.faults.oversized_requests import Door, Oversized, requests_to
-from gateway.testing.faults.raw_http import Heard, send_raw
+from gateway.testing.faults.props.oversized_requests import Door, Oversized, requests_to
+from gateway.testing.faults.props.raw_http import Heard, send_raw
+from gateway.testing.faults.rows.oversize import Sizes, Tried, judge_sizes
 
 REST = Door("REST", "/v1/chat", "")
 WEBHOOK = Door("webhook", "/telegram", "", speaks_problems=False)

@@ -1,10 +1,10 @@
-"""The judge of the poisonous turn: a turn that kills on is seen, and a session that ends with it."""
+"""The judge of the poisonous turn sees a turn that kills on, and a session that ends with it."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from gateway.testing.faults.poison import ANSWER, APOLOGY, Seen, judge_poison
+from gateway.testing.faults.rows.poison import ANSWER, APOLOGY, Seen, judge_poison
 
 EXPECTED = [APOLOGY, ANSWER]
 

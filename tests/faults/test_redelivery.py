@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from gateway.testing.faults.raw_webhook import rewritten
-from gateway.testing.faults.redelivery import Ack, Repeated, judge_acks, judge_changed
+from gateway.testing.faults.props.raw_webhook import rewritten
+from gateway.testing.faults.rows.redelivery import Ack, Repeated, judge_acks, judge_changed
 from gateway.testing.kills.witness import Spoken
 
 SAID = Spoken("chat 1", 1, 0.0)

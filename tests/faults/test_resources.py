@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.testing.faults.resources import (
+from gateway.testing.faults.rows.resources import (
     CLIENTS,
     MOST_PEAK_KIB,
     Crowded,

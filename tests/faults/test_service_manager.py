@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.testing.faults.service_manager import ServiceManager
+from gateway.testing.faults.props.service_manager import ServiceManager
 
 PATIENCE_S = 10.0
 

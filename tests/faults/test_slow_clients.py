@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.testing.faults.measures import Laps
-from gateway.testing.faults.slow_clients import Slowness, judge_slowness
+from gateway.testing.faults.props.measures import Laps
+from gateway.testing.faults.rows.slow_clients import Slowness, judge_slowness
 
 QUICK = Laps(seen=[0.3] * 100, own=[0.02] * 100)
 GOOD = Slowness(count=75, closed=75, longest_s=10.1, limit_s=15, healthy=QUICK)

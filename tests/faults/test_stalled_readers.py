@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.testing.faults.stalled_readers import (
+from gateway.testing.faults.rows.stalled_readers import (
     PIECE,
     PIECES,
     Numbered,

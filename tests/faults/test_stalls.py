@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.testing.faults.stalls import AFTER, ALWAYS, ONCE, Stalled, judge_stalls
+from gateway.testing.faults.rows.stalls import AFTER, ALWAYS, ONCE, Stalled, judge_stalls
 
 
 def answered(text: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.testing.faults.stopping import LOST, Stop, Told, judge_callers, judge_stop
+from gateway.testing.faults.rows.stopping import LOST, Stop, Told, judge_callers, judge_stop
 from gateway.testing.kills.witness import Spoken
 
 SAID = Spoken("slow 1", 1, 0.0)

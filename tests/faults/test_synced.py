@@ -1,6 +1,6 @@
 """The judge of F17 sees a message that was acknowledged too early, and no other."""
 
-from gateway.testing.faults.synced import Traced, judge_trace, read_trace
+from gateway.testing.faults.rows.synced import Traced, judge_trace, read_trace
 
 RECEIVED = '7 recvfrom(17<TCP:[127.0.0.1:80->127.0.0.1:501]>, "POST /v1/chat ... one", 262144) = 99'
 WRITTEN = '8 pwrite64(9</data/gateway.db-wal>, "...one...", 4096, 32) = 4096'

@@ -1,6 +1,6 @@
 """Good JSON with bad contents, bad keys and bad places: a clear answer, and nothing stored.
 
-Bodies that are no documents at all are a row of the fault matrix: faults/malformed.py.
+Bodies that are no documents at all are a row of the fault matrix: rows/malformed.py.
 """
 
 from collections.abc import AsyncIterator

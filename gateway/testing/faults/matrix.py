@@ -1,32 +1,32 @@
-"""All faults, in the order in which the matrix shows them. A new row is a line here."""
+"""All faults, in the order in which the matrix shows them. A new file in `rows` is a line here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.testing.faults.clocks import CLOCK
-from gateway.testing.faults.crash_points import CRASHES
-from gateway.testing.faults.databases import DAMAGED, LOCKED
-from gateway.testing.faults.disks import FULL_DISK, READ_ONLY
-from gateway.testing.faults.fairness import FAIRNESS
 from gateway.testing.faults.fault import Fault
-from gateway.testing.faults.floods import FLOOD, REFUSALS
-from gateway.testing.faults.frozen import FROZEN
-from gateway.testing.faults.fuzz import FUZZ
-from gateway.testing.faults.kills import HISTORY_CHECK, KILLS
-from gateway.testing.faults.listeners import IDLE_LISTENERS
-from gateway.testing.faults.malformed import MALFORMED
-from gateway.testing.faults.model_failures import MODEL_FAILURES
-from gateway.testing.faults.oversize import OVERSIZE
-from gateway.testing.faults.poison import POISONOUS_TURN
-from gateway.testing.faults.pollers import POLLERS
-from gateway.testing.faults.redelivery import CHANGED, REDELIVERY
-from gateway.testing.faults.resources import RESOURCES
-from gateway.testing.faults.slow_clients import SLOW_CLIENTS
-from gateway.testing.faults.stalled_readers import STALLED_READERS
-from gateway.testing.faults.stalls import STALLS
-from gateway.testing.faults.stopping import STOPPING
-from gateway.testing.faults.synced import SYNCED
+from gateway.testing.faults.rows.clocks import CLOCK
+from gateway.testing.faults.rows.crash_points import CRASHES
+from gateway.testing.faults.rows.databases import DAMAGED, LOCKED
+from gateway.testing.faults.rows.disks import FULL_DISK, READ_ONLY
+from gateway.testing.faults.rows.fairness import FAIRNESS
+from gateway.testing.faults.rows.floods import FLOOD, REFUSALS
+from gateway.testing.faults.rows.frozen import FROZEN
+from gateway.testing.faults.rows.fuzz import FUZZ
+from gateway.testing.faults.rows.kills import HISTORY_CHECK, KILLS
+from gateway.testing.faults.rows.listeners import IDLE_LISTENERS
+from gateway.testing.faults.rows.malformed import MALFORMED
+from gateway.testing.faults.rows.model_failures import MODEL_FAILURES
+from gateway.testing.faults.rows.oversize import OVERSIZE
+from gateway.testing.faults.rows.poison import POISONOUS_TURN
+from gateway.testing.faults.rows.pollers import POLLERS
+from gateway.testing.faults.rows.redelivery import CHANGED, REDELIVERY
+from gateway.testing.faults.rows.resources import RESOURCES
+from gateway.testing.faults.rows.slow_clients import SLOW_CLIENTS
+from gateway.testing.faults.rows.stalled_readers import STALLED_READERS
+from gateway.testing.faults.rows.stalls import STALLS
+from gateway.testing.faults.rows.stopping import STOPPING
+from gateway.testing.faults.rows.synced import SYNCED
 
 FAULTS: Sequence[Fault] = (
     KILLS,

@@ -1,6 +1,6 @@
 """Many bare connections to one port, as a process of its own.
 
-    python -m gateway.testing.faults.crowd_process '{"port": 8080, "groups": [...]}'
+    python -m gateway.testing.faults.props.crowd_process '{"port": 8080, "groups": [...]}'
 
 A connection costs as little as can be: no HTTP client, a protocol with slots. Each writes the
 `opening` of its group, then, if it has a `drip`, one byte of it every `drip_s` for ever. Prints
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, cast
 
-from gateway.testing.faults.crowd import Group
-from gateway.testing.faults.measures import allow_files
+from gateway.testing.faults.props.crowd import Group
+from gateway.testing.faults.props.measures import allow_files
 
 REPORT_EVERY_S = 0.5
 SPARE_FILES = 50

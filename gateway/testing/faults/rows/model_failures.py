@@ -20,7 +20,7 @@ from typing import Final, Literal
 import aiohttp
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.model_faults import CASES, Case
+from gateway.testing.faults.props.model_faults import CASES, Case
 from gateway.testing.kills.settled import wait_until_settled
 from gateway.testing.kills.witness import Violation, answer_to
 from gateway.testing.openai.endpoint import ModelCall, OpenAIServer

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.telegram_scene import TelegramScene, early_sends, on_scene
+from gateway.testing.faults.props.telegram_scene import TelegramScene, early_sends, on_scene
 from gateway.testing.kills.witness import Violation
 from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.pace import Window

@@ -15,9 +15,9 @@ from time import monotonic
 
 import aiohttp
 
-from gateway.testing.faults.crowd import Crowd, Group, crowd
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.measures import allow_files, open_files, peak_kib, rss_kib
+from gateway.testing.faults.props.crowd import Crowd, Group, crowd
+from gateway.testing.faults.props.measures import allow_files, open_files, peak_kib, rss_kib
 from gateway.testing.kills.settled import LOOK_AGAIN_S, errors_in_log, verify
 from gateway.testing.kills.witness import Violation
 from gateway.testing.openai.endpoint import OpenAIServer

@@ -15,7 +15,7 @@ from typing import Any, Final
 from yarl import URL
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.malformed_bodies import (
+from gateway.testing.faults.props.malformed_bodies import (
     DOUBTFUL,
     GOOD,
     MISTYPED,
@@ -24,7 +24,7 @@ from gateway.testing.faults.malformed_bodies import (
     Malformed,
     odd_updates,
 )
-from gateway.testing.faults.raw_webhook import RawWebhook
+from gateway.testing.faults.props.raw_webhook import RawWebhook
 from gateway.testing.kills.settled import errors_in_log, wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.scene import (

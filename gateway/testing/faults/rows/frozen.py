@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.domain.policy import LEASE_S
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.telegram_scene import TelegramScene, on_scene
+from gateway.testing.faults.props.telegram_scene import TelegramScene, on_scene
 from gateway.testing.kills.witness import Violation
 from gateway.testing.scene import PATIENCE_S, logged
 from gateway.testing.telegram.endpoint import TelegramServer

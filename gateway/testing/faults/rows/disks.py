@@ -20,7 +20,7 @@ from time import monotonic
 import aiohttp
 
 from gateway.testing.faults.fault import CannotRun, Fault, Observation, Stage
-from gateway.testing.faults.talkers import Talkers, talking
+from gateway.testing.faults.props.talkers import Talkers, talking
 from gateway.testing.kills.settled import LOOK_AGAIN_S, wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.process import GatewayProcess

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Final
 
 from gateway.testing.faults.fault import CannotRun, Fault, Observation, Stage
-from gateway.testing.faults.telegram_scene import TelegramScene, early_sends, on_scene
+from gateway.testing.faults.props.telegram_scene import TelegramScene, early_sends, on_scene
 from gateway.testing.kills.witness import Violation
 from gateway.testing.scene import PATIENCE_S, logged
 from gateway.testing.telegram.endpoint import TelegramServer

@@ -20,7 +20,7 @@ from typing import Final
 import aiohttp
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.raw_webhook import RawWebhook, rewritten
+from gateway.testing.faults.props.raw_webhook import RawWebhook, rewritten
 from gateway.testing.kills.settled import errors_in_log, read_transcripts, wait_until_settled
 from gateway.testing.kills.witness import Evidence, Sent, Spoken, Violation, judge
 from gateway.testing.process import GatewayProcess

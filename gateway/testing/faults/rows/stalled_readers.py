@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.measures import allow_files, rss_kib
+from gateway.testing.faults.props.measures import allow_files, rss_kib
 from gateway.testing.kills.settled import LOOK_AGAIN_S, wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.openai.endpoint import OpenAIServer

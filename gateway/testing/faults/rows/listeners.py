@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.testing.faults.chatter import Chatter, chatting
-from gateway.testing.faults.crowd import Group, crowd
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.holding import HOLD, Holding
-from gateway.testing.faults.measures import Laps, allow_files, rss_kib, timing
+from gateway.testing.faults.props.chatter import Chatter, chatting
+from gateway.testing.faults.props.crowd import Group, crowd
+from gateway.testing.faults.props.holding import HOLD, Holding
+from gateway.testing.faults.props.measures import Laps, allow_files, rss_kib, timing
 from gateway.testing.kills.settled import wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.process import GatewayProcess

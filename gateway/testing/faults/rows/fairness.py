@@ -15,7 +15,7 @@ from itertools import count
 from time import perf_counter
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.measures import percentile
+from gateway.testing.faults.props.measures import percentile
 from gateway.testing.kills.settled import wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.openai.endpoint import ModelCall, OpenAIServer

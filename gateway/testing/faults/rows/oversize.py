@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from gateway.testing.faults.fault import CannotRun, Fault, Observation, Stage
-from gateway.testing.faults.measures import cpu_wait_s, rss_kib
-from gateway.testing.faults.oversized_requests import Door, Oversized, requests_to
-from gateway.testing.faults.raw_http import Heard, send_raw
-from gateway.testing.faults.raw_webhook import SECRET_HEADER, RawWebhook
+from gateway.testing.faults.props.measures import cpu_wait_s, rss_kib
+from gateway.testing.faults.props.oversized_requests import Door, Oversized, requests_to
+from gateway.testing.faults.props.raw_http import Heard, send_raw
+from gateway.testing.faults.props.raw_webhook import SECRET_HEADER, RawWebhook
 from gateway.testing.kills.settled import errors_in_log, wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.process import GatewayProcess

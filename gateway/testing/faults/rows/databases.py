@@ -18,7 +18,9 @@ from pathlib import Path
 from time import monotonic
 
 from gateway.store.sqlite.connect import open_connection
-from gateway.testing.faults.disks import (
+from gateway.testing.faults.fault import Fault, Observation, Stage
+from gateway.testing.faults.props.talkers import Talkers, talking
+from gateway.testing.faults.rows.disks import (
     NOT_READY_WITHIN_S,
     REFUSED_WITHIN_S,
     Refusal,
@@ -28,8 +30,6 @@ from gateway.testing.faults.disks import (
     refused_start,
     seconds_until_not_ready,
 )
-from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.talkers import Talkers, talking
 from gateway.testing.kills.settled import wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.process import GatewayProcess

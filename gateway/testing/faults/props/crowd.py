@@ -66,7 +66,7 @@ async def crowd(port: int, *groups: Group) -> AsyncIterator[Crowd]:
     """Connections that are opened now, and closed at the end of the block."""
     plan = {"port": port, "groups": [asdict(group) for group in groups], "ramp": RAMP}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.testing.faults.crowd_process", json.dumps(plan)),
+        *(sys.executable, "-m", "gateway.testing.faults.props.crowd_process", json.dumps(plan)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=_LINE_BYTES,

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.telegram_scene import TelegramScene, on_scene
+from gateway.testing.faults.props.telegram_scene import TelegramScene, on_scene
 from gateway.testing.kills.witness import Violation
 from gateway.testing.misbehaviour import Drop, Hang, HtmlError
 from gateway.testing.scene import PATIENCE_S

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.service_manager import ServiceManager
+from gateway.testing.faults.props.service_manager import ServiceManager
 from gateway.testing.kills.settled import LOOK_AGAIN_S, wait_until_settled
 from gateway.testing.kills.witness import CRASHES_BEFORE_GIVEN_UP, Violation
 from gateway.testing.process import GatewayProcess

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.testing.faults.chatter import chatting
-from gateway.testing.faults.crowd import Group, crowd
 from gateway.testing.faults.fault import Fault, Observation, Stage
-from gateway.testing.faults.measures import Laps, allow_files, timing
+from gateway.testing.faults.props.chatter import chatting
+from gateway.testing.faults.props.crowd import Group, crowd
+from gateway.testing.faults.props.measures import Laps, allow_files, timing
 from gateway.testing.kills.settled import wait_until_settled
 from gateway.testing.kills.witness import Violation
 from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, SECRET, on_telegram, serving

@@ -1,0 +1,1 @@
+"""The rows of the fault matrix: each file says how a fault is injected and what must then hold."""
