@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from gateway.contract import Address
@@ -22,7 +22,7 @@ UNSETTLED: frozenset[DeliveryState] = frozenset({"pending", "sending", "open", "
 RETRY_DELAYS_S = (1.0, 5.0, 25.0, 120.0)
 LATER_RETRY_DELAY_S = 600.0
 RETRY_JITTER = 0.2
-EXPIRES_AFTER = timedelta(hours=24)
+EXPIRES_AFTER_S = 24 * 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class Delivery:
     """One outbound part on its way.
 
     `out_no` is its place in the lane of its address. `attempts` counts tries that were begun;
-    throttled ones are taken back.
+    throttled ones are taken back. `age_s` is how long it was on its way when it was begun or asked
+    for as doubtful; in lists for people it is 0.
     """
 
     id: DeliveryId
@@ -74,29 +75,26 @@ class Delivery:
     next_at: datetime | None
     sent_started_at: datetime | None = None
     created_at: datetime
+    age_s: float = field(default=0.0, compare=False)
 
 
-def next_attempt(
-    attempts: int, *, first_at: datetime, now: datetime, jitter: float
-) -> datetime | None:
-    """When to try a delivery again, or None when it should be given up.
+def next_attempt(attempts: int, *, age_s: float, jitter: float) -> float | None:
+    """In how many seconds to try a delivery again, or None when it should be given up.
 
     `attempts` counts the tries already made (1 or more), `jitter` is a random number from -1 to
     1. The schedule is 1 s, 5 s, 25 s, 2 min, then every 10 min, each +-20 %; after 24 h it
     ends.
 
-    >>> from datetime import UTC
-    >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    >>> next_attempt(2, first_at=noon, now=noon, jitter=0) - noon
-    datetime.timedelta(seconds=5)
-    >>> next_attempt(9, first_at=noon, now=noon + timedelta(hours=24), jitter=0) is None
+    >>> next_attempt(2, age_s=0, jitter=0)
+    5.0
+    >>> next_attempt(9, age_s=EXPIRES_AFTER_S, jitter=0) is None
     True
     """
-    if now - first_at >= EXPIRES_AFTER:
+    if age_s >= EXPIRES_AFTER_S:
         return None
     known = attempts <= len(RETRY_DELAYS_S)
     delay_s = RETRY_DELAYS_S[attempts - 1] if known else LATER_RETRY_DELAY_S
-    return now + timedelta(seconds=delay_s * (1 + RETRY_JITTER * jitter))
+    return delay_s * (1 + RETRY_JITTER * jitter)
 
 
 def shown_status(state: DeliveryState, receipt: DeliveryReceipt | None) -> DeliveryStatus:

@@ -118,7 +118,7 @@ class ClaimedTurn:
 class TurnOutcome:
     """What a turn leaves: committed in one transaction if the lease still holds.
 
-    `state` is where the turn goes (`queued` = try again, not before `retry_at`). `messages` are
+    `state` is where the turn goes (`queued` = try again). `messages` are
     new transcript entries in order.
     """
 
@@ -129,11 +129,9 @@ class TurnOutcome:
     model: str | None = None
     final_agent: str | None = None
     next_agent: str | None = None
-    session_state: Mapping[str, Any] | None = None
     error: TurnError | None = None
     is_incomplete: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
-    retry_at: datetime | None = None
     counts_attempt: bool = True
     bot_version: int | None = None
 

@@ -12,12 +12,11 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import structlog
 
 from gateway.contract import Channel, Receipt, SentQuery
-from gateway.domain.delivery import EXPIRES_AFTER, Delivery, next_attempt
+from gateway.domain.delivery import EXPIRES_AFTER_S, Delivery, next_attempt
 from gateway.domain.policy import POLL_S
 from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
@@ -104,12 +103,11 @@ class Doubt:
         if binding is None or name not in self._connected:
             wait_s = self._times.connect_s
             again = [
-                _ask_later(delivery, "not connected", now=self._store.now(), wait_s=wait_s)
-                for delivery in deliveries
+                _ask_later(delivery, "not connected", wait_s=wait_s) for delivery in deliveries
             ]
             await self._store.end_sends(again, owner=self._owner)
             return
-        watch = Stopwatch(self._store)
+        watch = Stopwatch()
         for delivery in deliveries:
             result = await self._decide(delivery, binding, watch)
             log.warning(
@@ -128,7 +126,7 @@ class Doubt:
     ) -> SendResult:
         if delivery.open_ref is not None:
             jitter = random.uniform(-1, 1)
-            return finished_again(watch.aged(delivery), now=self._store.now(), jitter=jitter)
+            return finished_again(delivery, age_s=watch.age_s(delivery), jitter=jitter)
         if not binding.channel.capabilities.can_ask:
             return without_answer(delivery, rule=binding.on_ambiguous)
         asking = asyncio.create_task(binding.channel.find_sent(_query(delivery)))
@@ -137,7 +135,7 @@ class Doubt:
         finally:
             asking.cancel()
         if not asking.done() or asking.cancelled():
-            return self._not_asked(watch.aged(delivery))
+            return self._not_asked(delivery, age_s=watch.age_s(delivery))
         if (error := asking.exception()) is not None:
             unexpected = None if isinstance(error, GatewayError) else error
             log.warning(
@@ -147,7 +145,7 @@ class Doubt:
                 error=type(error).__name__,
                 exc_info=unexpected,
             )
-            return self._not_asked(watch.aged(delivery))
+            return self._not_asked(delivery, age_s=watch.age_s(delivery))
         return self._answered(delivery, asking.result(), rule=binding.on_ambiguous)
 
     def _answered(self, delivery: Delivery, receipt: Receipt | None, *, rule: str) -> SendResult:
@@ -157,30 +155,27 @@ class Doubt:
                 delivery_id=delivery.id, state="sent", provider_id=receipt.provider_id
             )
         if delivery.error != NOT_FOUND_YET:
-            wait_s = self._times.ask_again_s
-            return _ask_later(delivery, NOT_FOUND_YET, now=self._store.now(), wait_s=wait_s)
+            return _ask_later(delivery, NOT_FOUND_YET, wait_s=self._times.ask_again_s)
         return without_answer(delivery, rule=rule)
 
-    def _not_asked(self, delivery: Delivery) -> SendResult:
+    def _not_asked(self, delivery: Delivery, *, age_s: float) -> SendResult:
         """The platform gave no answer: ask again, for as long as a delivery may take at all."""
-        if self._store.now() - delivery.created_at >= EXPIRES_AFTER:
+        if age_s >= EXPIRES_AFTER_S:
             return without_answer(delivery, rule="hold")
         wait_s = self._times.ask_again_s
-        return _ask_later(
-            delivery, "the platform could not be asked", now=self._store.now(), wait_s=wait_s
-        )
+        return _ask_later(delivery, "the platform could not be asked", wait_s=wait_s)
 
 
-def finished_again(delivery: Delivery, *, now: datetime, jitter: float) -> SendResult:
+def finished_again(delivery: Delivery, *, age_s: float, jitter: float) -> SendResult:
     """When a doubtful end of an opened message is put into it again."""
-    again_at = next_attempt(delivery.attempts, first_at=delivery.created_at, now=now, jitter=jitter)
-    if again_at is None:
+    again_in_s = next_attempt(delivery.attempts, age_s=age_s, jitter=jitter)
+    if again_in_s is None:
         return without_answer(delivery, rule="hold")
     return SendResult(
         delivery_id=delivery.id,
         state="pending",
         error="put into its message again after a doubtful try",
-        next_at=again_at,
+        again_in_s=again_in_s,
     )
 
 
@@ -197,9 +192,8 @@ def without_answer(delivery: Delivery, *, rule: str) -> SendResult:
     )
 
 
-def _ask_later(delivery: Delivery, reason: str, *, now: datetime, wait_s: float) -> SendResult:
-    again = now + timedelta(seconds=wait_s)
-    return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=again)
+def _ask_later(delivery: Delivery, reason: str, *, wait_s: float) -> SendResult:
+    return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, again_in_s=wait_s)
 
 
 def _query(delivery: Delivery) -> SentQuery:

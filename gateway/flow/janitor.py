@@ -24,7 +24,7 @@ from gateway.store.protocol.coordination import Instance
 log = structlog.get_logger(__name__)
 
 DEAD_AFTER = timedelta(seconds=30)
-WAITING_LIMIT = timedelta(hours=1)
+WAITING_LIMIT_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +134,8 @@ class Janitor:
         return [instance.id for instance in known if instance.heartbeat_at > oldest]
 
     async def _sweep(self) -> None:
-        now = self._store.now()
-        await self._store.expire_waiting(older_than=now - WAITING_LIMIT)
-        removed = await self._store.sweep(self._retention, now=now)
+        await self._store.expire_waiting(after_s=WAITING_LIMIT_S)
+        removed = await self._store.sweep(self._retention)
         if any(removed.values()):
             log.info("retention_swept", **removed)
 

@@ -11,12 +11,11 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
-from datetime import datetime, timedelta
 
 import structlog
 
 from gateway.contract import Channel
-from gateway.domain.delivery import EXPIRES_AFTER, Delivery, next_attempt
+from gateway.domain.delivery import EXPIRES_AFTER_S, Delivery, next_attempt
 from gateway.domain.policy import POLL_S
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope, StoreError
 from gateway.flow.catalogue import Catalogue
@@ -153,7 +152,7 @@ class Outbox:
     async def _send(self, delivery: Delivery, channel: Channel) -> SendResult:
         """One try of one part, as the result to be written."""
         crash_point("after_t4")
-        watch = Stopwatch(self._store)
+        watch = Stopwatch()
         pause_s = self._pacer(channel).sent(delivery.address, now=_now())
         try:
             async with asyncio.timeout(self._send_timeout_s):
@@ -164,25 +163,23 @@ class Outbox:
                     open_ref=delivery.open_ref,
                 )
             crash_point("after_send")
-            blocked = self._store.now() + timedelta(seconds=pause_s) if pause_s > 0 else None
             result = SendResult(
                 delivery_id=delivery.id,
                 state="sent",
                 provider_id=receipt.provider_id,
-                blocked_until=blocked,
+                blocked_s=pause_s,
                 scope="address",
             )
         except DeliveryLater as error:
-            tried = watch.aged(delivery)
-            result = later(tried, error, now=self._store.now(), jitter=random.uniform(-1, 1))
+            age_s = watch.age_s(delivery)
+            result = later(delivery, error, age_s=age_s, jitter=random.uniform(-1, 1))
         except DeliveryRefused as error:
-            tried = watch.aged(delivery)
-            result = refused(tried, error, now=self._store.now())
+            result = refused(delivery, error, age_s=watch.age_s(delivery))
         except (DeliveryUnknown, TimeoutError) as error:
-            result = unknown(delivery, error, now=self._store.now())
+            result = unknown(delivery, error)
         except Exception as error:
             log.exception("delivery_broke", delivery_id=delivery.id, channel=channel.name)
-            result = unknown(delivery, error, now=self._store.now())
+            result = unknown(delivery, error)
         _tell(delivery, result, channel, duration_s=watch.seconds)
         return result
 
@@ -220,49 +217,46 @@ class Outbox:
             self._broken.set_exception(error)
 
 
-def later(delivery: Delivery, error: DeliveryLater, *, now: datetime, jitter: float) -> SendResult:
+def later(delivery: Delivery, error: DeliveryLater, *, age_s: float, jitter: float) -> SendResult:
     """The part was not taken: when it goes again, or that its time is over."""
     if error.retry_after_s is not None:
         pause_s = max(error.retry_after_s, MIN_THROTTLE_S)
-        return _held_up(delivery, error.message, scope=error.scope, pause_s=pause_s, now=now)
-    again_at = next_attempt(delivery.attempts, first_at=delivery.created_at, now=now, jitter=jitter)
+        return _held_up(delivery, error.message, scope=error.scope, pause_s=pause_s, age_s=age_s)
+    again_in_s = next_attempt(delivery.attempts, age_s=age_s, jitter=jitter)
+    if again_in_s is None:
+        return SendResult(delivery_id=delivery.id, state="expired", error=error.message)
     return SendResult(
-        delivery_id=delivery.id,
-        state="pending" if again_at else "expired",
-        error=error.message,
-        next_at=again_at,
+        delivery_id=delivery.id, state="pending", error=error.message, again_in_s=again_in_s
     )
 
 
-def refused(delivery: Delivery, error: DeliveryRefused, *, now: datetime) -> SendResult:
+def refused(delivery: Delivery, error: DeliveryRefused, *, age_s: float) -> SendResult:
     """The part will never be taken; a refused account keeps it until somebody mends that."""
     if error.scope == "account":
         pause_s = ACCOUNT_REFUSED_PAUSE_S
-        return _held_up(delivery, error.message, scope="account", pause_s=pause_s, now=now)
+        return _held_up(delivery, error.message, scope="account", pause_s=pause_s, age_s=age_s)
     return SendResult(delivery_id=delivery.id, state="dead", error=error.message, scope=error.scope)
 
 
-def unknown(delivery: Delivery, error: BaseException, *, now: datetime) -> SendResult:
+def unknown(delivery: Delivery, error: BaseException) -> SendResult:
     """Nobody knows whether the part was taken.
 
     Of an error that is not ours only the kind is told: its text may hold an address with a token.
     """
     reason = error.message if isinstance(error, DeliveryUnknown) else type(error).__name__
-    return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason, next_at=now)
+    return SendResult(delivery_id=delivery.id, state="ambiguous", error=reason)
 
 
 def _held_up(
-    delivery: Delivery, reason: str, *, scope: Scope, pause_s: float, now: datetime
+    delivery: Delivery, reason: str, *, scope: Scope, pause_s: float, age_s: float
 ) -> SendResult:
     """Nothing goes to `scope` for a while, which is no attempt; a part too old is given up."""
-    again = now + timedelta(seconds=pause_s)
-    is_over = now - delivery.created_at >= EXPIRES_AFTER
     return SendResult(
         delivery_id=delivery.id,
-        state="expired" if is_over else "pending",
+        state="expired" if age_s >= EXPIRES_AFTER_S else "pending",
         error=reason,
-        next_at=None if is_over else again,
-        blocked_until=again,
+        again_in_s=pause_s,
+        blocked_s=pause_s,
         scope=scope,
         counts=False,
     )

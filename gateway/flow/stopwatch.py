@@ -1,25 +1,20 @@
-"""How much time really passed while something was tried, though the clock was set meanwhile.
+"""How long something takes, and how old a delivery has become meanwhile.
 
-A delivery in hand tells when it was made on the clock as it was when it was read. Once the clock
-has followed a jump, that time is wrong by the jump, and a part of today would look a day old.
+Measured on a clock that only counts. A delivery tells its age as it was when it was read; what has
+passed since is added here, so that no jump of the wall makes a part of today look a day old.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from time import perf_counter
 
 from gateway.domain.delivery import Delivery
-from gateway.store.protocol import Store
 
 
 class Stopwatch:
     """Started when deliveries were read; afterwards it knows their age."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._began_at = store.now()
+    def __init__(self) -> None:
         self._began = perf_counter()
 
     @property
@@ -27,7 +22,6 @@ class Stopwatch:
         """How much time has passed."""
         return perf_counter() - self._began
 
-    def aged(self, delivery: Delivery) -> Delivery:
-        """The delivery on the clock as it is now: as old as it really is."""
-        jump = self._store.now() - self._began_at - timedelta(seconds=self.seconds)
-        return replace(delivery, created_at=delivery.created_at + jump)
+    def age_s(self, delivery: Delivery) -> float:
+        """How long the delivery has been on its way by now."""
+        return delivery.age_s + self.seconds

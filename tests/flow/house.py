@@ -99,10 +99,6 @@ class FlakyStore:
         self.late: dict[str, asyncio.Event] = {}
         self.after: dict[str, Callable[[], None]] = {}
 
-    def now(self) -> datetime:
-        """The store's time, which it knows also while it is away."""
-        return self._store.now()
-
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         real = getattr(self._store, name)
 

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.contract import Capabilities, Receipt, SentQuery
-from gateway.domain.delivery import EXPIRES_AFTER, DeliveryState
+from gateway.domain.delivery import EXPIRES_AFTER_S, DeliveryState
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.flow.doubt import DoubtTimes, finished_again
 from gateway.testing.channels import FakeChannel, HeldSend
@@ -236,12 +235,11 @@ async def test_the_end_of_an_opened_message_is_repeated_for_a_day_and_then_held(
         await crash_while_sending(home)
         [found] = await home.deliveries()
     opened = replace(found, open_ref="p1", attempts=2)
-    later = opened.created_at + EXPIRES_AFTER
 
-    again = finished_again(opened, now=opened.created_at, jitter=0)
-    given_up = finished_again(opened, now=later, jitter=0)
+    again = finished_again(opened, age_s=0, jitter=0)
+    given_up = finished_again(opened, age_s=EXPIRES_AFTER_S, jitter=0)
 
-    assert (again.state, again.next_at) == ("pending", opened.created_at + timedelta(seconds=5))
+    assert (again.state, again.again_in_s) == ("pending", 5)
     assert given_up.state == "held"
 
 

@@ -284,8 +284,6 @@ class Model(Lanes):
             state = "cancelled"
         turn.state = state
         turn.waiting_at, turn.ready_at = now, now
-        if outcome.retry_at is not None:
-            turn.ready_at = round(outcome.retry_at.timestamp())
         turn.attempts -= not outcome.counts_attempt
         turn.crashes = 0 if state in {"queued", "waiting"} else turn.crashes
         talk.texts += [message.text for message in outcome.messages]

@@ -125,11 +125,10 @@ class Lanes:
             return None
         part.state, part.owner, part.next_at = result.state, None, None
         part.attempts = max(part.attempts - (not result.counts), 0)
-        wanted = 0 if result.next_at is None else round(result.next_at.timestamp())
         if result.state == "ambiguous" or (result.state == "pending" and self.is_first(part)):
-            part.next_at = max(now, wanted)
-        if result.blocked_until is not None:
-            self._block(part.lane, result, round(result.blocked_until.timestamp()))
+            part.next_at = now + int(result.again_in_s)
+        if result.blocked_s:
+            self._block(part.lane, result, now + int(result.blocked_s))
         if part.is_settled and part.state != "sent":
             self._cut_off(part)
         if result.state == "dead" and result.scope == "address":

@@ -1,7 +1,7 @@
 """T1: what is written before anything is acknowledged."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import pairwise
 
 import pytest
@@ -541,8 +541,7 @@ class TestJoining:
 
     async def test_a_turn_that_is_tried_again_takes_no_further_message(self, store: Store) -> None:
         claimed = await claimed_turn(store)
-        later = datetime(2027, 1, 1, tzinfo=UTC)
-        await commit(store, claimed, reply(state="queued", messages=(), retry_at=later))
+        await commit(store, claimed, reply(state="queued", messages=()))
 
         second = await accept_one(store, chat_turn("two", delay_s=5))
 

@@ -126,7 +126,6 @@ class Storm:
             return
         claimed = self.claimed.pop(self.chance.randrange(len(self.claimed)))
         parts = 0 if claimed.session.address is None else self.chance.choice([0, 1, 3])
-        later = self.now() + timedelta(seconds=self.chance.choice([0, 3]))
         outcome = self.chance.choice(
             [
                 reply(parts=parts),
@@ -134,7 +133,7 @@ class Storm:
                 reply(state="failed", parts=parts),
                 TurnOutcome(state="dead"),
                 TurnOutcome(state="cancelled"),
-                TurnOutcome(state="queued", retry_at=later),
+                TurnOutcome(state="queued"),
                 TurnOutcome(state="queued", counts_attempt=False),
                 asking(),
             ]
@@ -153,22 +152,21 @@ class Storm:
         if not self.sending:
             return
         owner, delivery = self.sending.pop(self.chance.randrange(len(self.sending)))
-        soon = self.now() + timedelta(seconds=2)
         result = self.chance.choice(
             [
                 SendResult(delivery_id=delivery.id, state="sent", provider_id="1"),
-                SendResult(delivery_id=delivery.id, state="sent", blocked_until=soon),
-                SendResult(delivery_id=delivery.id, state="pending", next_at=soon, counts=False),
+                SendResult(delivery_id=delivery.id, state="sent", blocked_s=2),
+                SendResult(delivery_id=delivery.id, state="pending", again_in_s=2, counts=False),
                 SendResult(delivery_id=delivery.id, state="pending"),
                 SendResult(delivery_id=delivery.id, state="dead"),
                 SendResult(delivery_id=delivery.id, state="dead", scope="address"),
                 SendResult(delivery_id=delivery.id, state="held"),
-                SendResult(delivery_id=delivery.id, state="ambiguous", next_at=soon),
+                SendResult(delivery_id=delivery.id, state="ambiguous", again_in_s=2),
                 SendResult(
                     delivery_id=delivery.id,
                     state="pending",
-                    next_at=soon,
-                    blocked_until=soon,
+                    again_in_s=2,
+                    blocked_s=2,
                     scope="account",
                 ),
             ]
@@ -239,7 +237,7 @@ class Storm:
                 await self.store.replay(PROJECT, one.id, to="cancelled")
 
     async def sweep(self) -> None:
-        await self.store.sweep(Retention(messages_days=30), now=self.now())
+        await self.store.sweep(Retention(messages_days=30))
 
     async def calm_down(self) -> None:
         """Bring everything to an end that goes well."""
@@ -247,7 +245,7 @@ class Storm:
         await self.store.doubt_abandoned(living=[])
         for _ in range(500):
             self.clock.advance(40)
-            await self.store.expire_waiting(older_than=self.now())
+            await self.store.expire_waiting(after_s=0)
             turns = await self.store.claim(terms("z", limit=50))
             for claimed in turns:
                 await commit(self.store, claimed)

@@ -119,7 +119,7 @@ class TestSweep:
         )
         await store.add_events(PROJECT, new.turn.id, [StoredEvent(1, {})])
 
-        removed = await store.sweep(Retention(), now=now(clock))
+        removed = await store.sweep(Retention())
 
         assert removed == {"turn_event": 1, "inbox": 1, "idempotency": 1}
         assert await store.events(PROJECT, new.turn.id, after=0) != []
@@ -134,7 +134,7 @@ class TestSweep:
         )
         clock.advance(86400 - 1)
 
-        await store.sweep(Retention(), now=now(clock))
+        await store.sweep(Retention())
 
         copy = await accept_one(store, chat_turn("hi", event=event("1")))
         repeat = await accept_one(store, api_turn("hi", idempotency=repeat_key("k1")))
@@ -149,8 +149,8 @@ class TestSweep:
         clock.advance(40 * 86400)
         new = await talk(store, new=chat_turn("new"))
 
-        kept = await store.sweep(Retention(), now=now(clock))
-        removed = await store.sweep(Retention(messages_days=30), now=now(clock))
+        kept = await store.sweep(Retention())
+        removed = await store.sweep(Retention(messages_days=30))
 
         assert "session" not in kept
         assert removed["session"] == 1
@@ -166,9 +166,7 @@ class TestSweep:
         await store.add_events(PROJECT, claimed.turn.id, events)
         clock.advance(2 * 86400)
 
-        counts = [
-            (await store.sweep(Retention(), now=now(clock))).get("turn_event", 0) for _ in range(4)
-        ]
+        counts = [(await store.sweep(Retention())).get("turn_event", 0) for _ in range(4)]
 
         assert counts == [500, 500, 200, 0]
 
@@ -176,7 +174,7 @@ class TestSweep:
         await talk(store, new=chat_turn(event=event("1")))
         clock.advance(1000 * 86400)
 
-        assert await store.sweep(Retention(inbox_days=0), now=now(clock)) == {}
+        assert await store.sweep(Retention(inbox_days=0)) == {}
 
 
 class TestDepth:
@@ -209,19 +207,6 @@ class TestDepth:
 
 
 class TestOthers:
-    async def test_what_another_process_wrote_is_noticed_once(
-        self, store: Store, world: World
-    ) -> None:
-        await store.changed_elsewhere()
-        await talk(store)
-        own = await store.changed_elsewhere()
-        async with world.open() as other:
-            await talk(other, new=api_turn())
-
-        assert own is False
-        assert await store.changed_elsewhere() is True
-        assert await store.changed_elsewhere() is False
-
     async def test_a_turn_of_another_process_can_be_claimed(
         self, store: Store, world: World
     ) -> None:

@@ -83,7 +83,7 @@ class TestLanes:
         await talk(store, "one", parts=1)
         await talk(store, "two", parts=1)
         (first,) = await begin_sends(store)
-        await end_send(store, first, "pending", next_at=at(clock, 5))
+        await end_send(store, first, "pending", again_in_s=5)
 
         early = await begin_sends(store)
         clock.advance(6)
@@ -99,7 +99,7 @@ class TestLanes:
     ) -> None:
         await talk(store, "old", parts=1)
         (first,) = await begin_sends(store)
-        await end_send(store, first, "pending", next_at=at(clock, 5))
+        await end_send(store, first, "pending", again_in_s=5)
         await accept_one(store, command("/new", ends_session="new"))
         await talk(store, "new", parts=1)
 
@@ -132,7 +132,7 @@ class TestLanes:
     ) -> None:
         await talk(store, "one", parts=1)
         (first,) = await begin_sends(store)
-        await end_send(store, first, "pending", next_at=at(clock, 600))
+        await end_send(store, first, "pending", again_in_s=600)
 
         await accept_one(store, command("/status", deliveries=(part("a"), part("b", number=1))))
         (answer,) = await begin_sends(store)
@@ -182,7 +182,7 @@ class TestEnds:
         await talk(store, "hi", parts=1)
         (delivery,) = await begin_sends(store)
 
-        await end_send(store, delivery, "pending", next_at=at(clock, 3), counts=False)
+        await end_send(store, delivery, "pending", again_in_s=3, counts=False)
 
         assert (await delivery_of(store, delivery.id)).attempts == 0
 
@@ -242,7 +242,7 @@ class TestBlocks:
         await talk(store, "one", parts=2)
         (first,) = await begin_sends(store)
 
-        following = await end_send(store, first, blocked_until=at(clock, 10), scope="address")
+        following = await end_send(store, first, blocked_s=10, scope="address")
         await accept_one(store, command("/status", deliveries=(part("status"),)))
 
         assert following == []
@@ -257,7 +257,7 @@ class TestBlocks:
         await talk(store, parts=1, new=chat_turn("b", address=B))
         first, other = await begin_sends(store)
 
-        await end_send(store, first, blocked_until=at(clock, 10), scope="address")
+        await end_send(store, first, blocked_s=10, scope="address")
 
         assert (await end_send(store, other)) == []
         await talk(store, parts=1, new=chat_turn("c", address=B))
@@ -269,14 +269,12 @@ class TestBlocks:
         await talk(store, "a", parts=1)
         await talk(store, parts=1, new=chat_turn("b", address=B))
         (first,) = await begin_sends(store, limit=1)
-        until = at(clock, 10)
-
         await end_send(
             store,
             first,
             "pending",
-            next_at=until,
-            blocked_until=until,
+            again_in_s=10,
+            blocked_s=10,
             scope="account",
             counts=False,
         )
@@ -287,16 +285,6 @@ class TestBlocks:
         assert all_said(await begin_sends(store)) == ["re: d 0"]
         clock.advance(11)
         assert sorted(all_said(await begin_sends(store))) == ["re: a 0", "re: b 0", "re: c 0"]
-
-    async def test_the_next_due_time_is_known(self, store: Store, clock: FixedClock) -> None:
-        assert await store.next_due_at() is None
-        await talk(store, "one", parts=1)
-        (first,) = await begin_sends(store)
-        again_at = at(clock, 25)
-
-        await end_send(store, first, "pending", next_at=again_at)
-
-        assert await store.next_due_at() == again_at
 
 
 class TestDoubt:
@@ -342,7 +330,7 @@ class TestDoubt:
     ) -> None:
         await talk(store, "one", parts=1)
         (first,) = await begin_sends(store)
-        await end_send(store, first, "ambiguous", next_at=at(clock, 30))
+        await end_send(store, first, "ambiguous", again_in_s=30)
 
         early = await store.ambiguous(limit=10)
         clock.advance(31)

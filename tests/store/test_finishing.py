@@ -1,7 +1,5 @@
 """T3 and what may happen to a turn beside it: retry, wait, cancel, tools, events."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from gateway.domain.conversation import Message, TextPart, ToolCall, Usage
@@ -30,6 +28,7 @@ from tests.store.builders import (
 from tests.store.worlds import FixedClock, World
 
 CALL = ToolCall("call_1", "get_balance", '{"user":"7"}')
+AGAIN = TurnOutcome(state="queued")
 
 
 def asking() -> TurnOutcome:
@@ -66,7 +65,6 @@ class TestCommit:
             model="m-1",
             final_agent="Billing",
             next_agent="Desk",
-            session_state={"step": 2},
             is_incomplete=True,
             bot_version=3,
         )
@@ -81,7 +79,7 @@ class TestCommit:
         assert (committed.turn.usage, committed.turn.bot_version) == (Usage(10, 20), 3)
         session = await store.session(PROJECT, claimed.session.id)
         assert session is not None
-        assert (session.agent, session.state, session.pending) == ("Desk", {"step": 2}, 0)
+        assert (session.agent, session.pending) == ("Desk", 0)
 
     async def test_the_committed_turn_is_the_stored_one_also_where_it_was_not_claimed_here(
         self, store: Store, world: World
@@ -157,29 +155,31 @@ class TestCommit:
 
 
 class TestRetry:
-    async def test_a_turn_tried_again_comes_back_at_its_time(
-        self, store: Store, clock: FixedClock
-    ) -> None:
+    async def test_a_turn_tried_again_comes_back(self, store: Store) -> None:
         claimed = await claimed_turn(store)
-        await commit(store, claimed, _again(at=_now(clock) + timedelta(seconds=15)))
+        await commit(store, claimed, AGAIN)
 
-        early = await store.claim(terms())
-        clock.advance(16)
         again = await claim_one(store)
 
-        assert early == []
         assert (again.turn.id, again.turn.attempts) == (claimed.turn.id, 2)
         assert [one.text for one in again.history] == ["hi"]
 
-    async def test_later_turns_wait_behind_a_turn_that_is_tried_again(
-        self, store: Store, clock: FixedClock
+    async def test_a_begun_turn_goes_before_those_that_its_source_puts_first(
+        self, store: Store
     ) -> None:
-        claimed = await claimed_turn(store)
-        await commit(store, claimed, _again(at=_now(clock) + timedelta(seconds=15)))
+        await accept_one(store, chat_turn("third", source_order=3))
+        await accept_one(store, chat_turn("second", source_order=2))
+        begun = await claim_one(store)
+        await accept_one(store, chat_turn("first", source_order=1))
+        await commit(store, begun, AGAIN)
 
-        await accept_one(store, chat_turn("two"), claim=terms())
+        asked = []
+        for _ in range(3):
+            claimed = await claim_one(store)
+            asked.append(claimed.history[-1].text)
+            await commit(store, claimed)
 
-        assert await store.claim(terms()) == []
+        assert asked == ["second", "first", "third"]
 
     async def test_a_turn_given_back_has_its_attempt_back(self, store: Store) -> None:
         claimed = await claimed_turn(store)
@@ -273,10 +273,10 @@ class TestWaiting:
     ) -> None:
         claimed = await _waiting(store)
         clock.advance(60)
-        too_early = await store.expire_waiting(older_than=_now(clock) - timedelta(hours=1))
+        too_early = await store.expire_waiting(after_s=3600)
         clock.advance(3600)
 
-        expired = await store.expire_waiting(older_than=_now(clock) - timedelta(hours=1))
+        expired = await store.expire_waiting(after_s=3600)
 
         assert (too_early, expired) == (0, 1)
         again = await claim_one(store)
@@ -338,7 +338,7 @@ class TestCancel:
         claimed = await claimed_turn(store)
         await store.request_cancel(PROJECT, claimed.turn.id)
 
-        committed = await commit(store, claimed, _again())
+        committed = await commit(store, claimed, AGAIN)
 
         assert committed.turn is not None
         assert committed.turn.state == "cancelled"
@@ -404,14 +404,6 @@ class TestPending:
         unknown = await store.pending_turns(PROJECT, account="bot2", address=CHAT)
 
         assert (pending, unknown) == (2, 0)
-
-
-def _again(*, at: datetime | None = None) -> TurnOutcome:
-    return TurnOutcome(state="queued", retry_at=at)
-
-
-def _now(clock: FixedClock) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=clock())
 
 
 async def _waiting(store: Store, new: NewTurn | None = None) -> ClaimedTurn:

@@ -10,7 +10,6 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,14 +57,14 @@ SENDS: dict[str, dict[str, Any]] = {
     "sent": {"state": "sent", "provider_id": "1"},
     "sent, then wait": {"state": "sent", "blocked_s": 2},
     "again": {"state": "pending"},
-    "later": {"state": "pending", "next_s": 3},
-    "throttled": {"state": "pending", "next_s": 2, "counts": False},
-    "chat throttled": {"state": "pending", "next_s": 2, "blocked_s": 4, "counts": False},
+    "later": {"state": "pending", "again_in_s": 3},
+    "throttled": {"state": "pending", "again_in_s": 2, "counts": False},
+    "chat throttled": {"state": "pending", "again_in_s": 2, "blocked_s": 4, "counts": False},
     "account throttled": {"state": "pending", "blocked_s": 3, "scope": "account"},
     "refused": {"state": "dead", "error": "no"},
     "chat gone": {"state": "dead", "scope": "address"},
     "account refused": {"state": "dead", "scope": "account"},
-    "unknown": {"state": "ambiguous", "next_s": 1},
+    "unknown": {"state": "ambiguous", "again_in_s": 1},
     "held": {"state": "held"},
     "expired": {"state": "expired"},
 }
@@ -116,11 +115,6 @@ class QueueMachine(RuleBasedStateMachine):
     def now(self) -> int:
         """Whole seconds."""
         return self.store.clock.seconds()
-
-    def time(self, in_s: float = 0) -> datetime:
-        """The store's time, so much later."""
-        at = timedelta(microseconds=self.store.clock()) + timedelta(seconds=in_s)
-        return datetime(1970, 1, 1, tzinfo=UTC) + at
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run to the end."""
@@ -326,7 +320,7 @@ class QueueMachine(RuleBasedStateMachine):
         parts = parts if claimed.session.address is not None else 0
         match state:
             case "queued":
-                return TurnOutcome(state="queued", retry_at=self.time(in_s=3))
+                return TurnOutcome(state="queued")
             case "given back":
                 return TurnOutcome(state="queued", counts_attempt=False)
             case "wait":
@@ -397,8 +391,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(age_s=st.sampled_from([1, 40]), fate=fates)
     def expire_waiting(self, age_s: int, fate: Fate) -> None:
         """Questions that nobody answered are declined."""
-        limit = self.time(in_s=-age_s)
-        count = self.call(lambda store: store.expire_waiting(older_than=limit), fate)
+        count = self.call(lambda store: store.expire_waiting(after_s=age_s), fate)
         if count is None:
             return
         overdue = [
@@ -452,14 +445,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def end(self, owner: str, delivery_id: DeliveryId, how: str, fate: Fate) -> bool:
         """End one try; False = it was not written."""
-        facts = dict(SENDS[how])
-        next_s, blocked_s = facts.pop("next_s", None), facts.pop("blocked_s", None)
-        result = SendResult(
-            delivery_id=delivery_id,
-            next_at=None if next_s is None else self.time(in_s=next_s),
-            blocked_until=None if blocked_s is None else self.time(in_s=blocked_s),
-            **facts,
-        )
+        result = SendResult(delivery_id=delivery_id, **SENDS[how])
         got = self.call(lambda store: store.end_sends([result], owner=owner), fate)
         if got is None:
             return False
@@ -561,6 +547,18 @@ class QueueMachine(RuleBasedStateMachine):
         """A worker commits what it has, and takes what is due."""
         self.finish(number=number, parts=1, state=state, fate="returns")
         self.claim(limit=1, is_peer=False, fate="returns")
+
+    @rule(chat=chats, state=st.sampled_from(["queued", "given back"]))
+    def overtake(self, chat: Address, state: str) -> None:
+        """What is tried again goes before a message that its source puts before it."""
+        for _ in range(2):
+            self.say_on(chat=chat, order=-1, claims=False)
+        before = len(self.claims)
+        self.claim(limit=3, is_peer=False, fate="returns")
+        self.say_on(chat=chat, order=-1, claims=False)
+        for _ in range(len(self.claims) - before):
+            self.finish(number=before, parts=1, state=state, fate="returns")
+        self.claim(limit=3, is_peer=False, fate="returns")
 
     @rule(
         chat=chats,

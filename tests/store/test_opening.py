@@ -1,7 +1,6 @@
 """T2b and what becomes of an open part: rows of messages that are shown while their turn runs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pytest
 
@@ -65,10 +64,6 @@ def unreachable() -> SetReachability:
 def moved(new: Address) -> MoveAddress:
     """The chat has a new id."""
     return MoveAddress(project_id=PROJECT, event=event("move"), account=ACCOUNT, old=CHAT, new=new)
-
-
-def in_a_minute(clock: FixedClock) -> datetime:
-    return datetime.fromtimestamp(clock() / 1_000_000 + 60, UTC)
 
 
 async def all_parts(store: Store) -> Sequence[Delivery]:
@@ -148,7 +143,7 @@ class TestOpening:
     ) -> None:
         await talk(store, parts=1)
         (sending,) = await begin_sends(store)
-        await end_send(store, sending, blocked_until=in_a_minute(clock), scope="address")
+        await end_send(store, sending, blocked_s=60, scope="address")
 
         assert await try_to_open(store, await claimed_turn(store)) is None
 

@@ -102,7 +102,7 @@ class CoordinationStore(Protocol):
         """The running number of this configuration of a bot; a new digest gets the next one."""
         ...
 
-    async def sweep(self, retention: Retention, *, now: datetime) -> Mapping[str, int]:
+    async def sweep(self, retention: Retention) -> Mapping[str, int]:
         """Remove what is over its time, a bounded number of rows a call; counts by table."""
         ...
 
@@ -112,10 +112,6 @@ class CoordinationStore(Protocol):
 
     async def depth_by_channel(self, project_id: ProjectId) -> Mapping[str, ChannelDepth]:
         """What waits right now in the channels of a project; a channel without any is left out."""
-        ...
-
-    def now(self) -> datetime:
-        """The store's time, by which everything due is due: the wall's, and it does not jump."""
         ...
 
     async def follow_clock(self) -> float:
@@ -138,11 +134,4 @@ class CoordinationStore(Protocol):
 
     async def ping(self) -> None:
         """One durable write and one read; raises StoreError when either fails."""
-        ...
-
-    async def changed_elsewhere(self) -> bool:
-        """Whether another process has written since the last call (the first says False).
-
-        Cheap enough for every poll: so a daemon learns of rows it was not told about.
-        """
         ...

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from gateway.domain.delivery import Delivery, DeliveryState
@@ -19,19 +18,20 @@ from gateway.errors import Scope
 class SendResult:
     """How one try ended.
 
-    `state`: sent, pending (again at `next_at`), ambiguous, held, dead or expired.
-    `blocked_until` keeps everything of `scope` (address or account) waiting. `counts` False
-    takes the attempt back (throttled). A `dead` with scope `address` marks the address
-    unreachable and ends its other pending deliveries; any end other than sent ends later parts
-    of the same turn as `earlier_part`.
+    `state`: sent, pending (again in `again_in_s`), ambiguous, held, dead or expired. `blocked_s`
+    keeps everything of `scope` (address or account) waiting. Both count from the moment this is
+    written, on the store's clock: a time worked out before a jump of it would be wrong by the jump.
+    `counts` False takes the attempt back (throttled). A `dead` with scope `address` marks the
+    address unreachable and ends its other pending deliveries; any end other than sent ends later
+    parts of the same turn as `earlier_part`.
     """
 
     delivery_id: DeliveryId
     state: DeliveryState
     provider_id: str | None = None
     error: str | None = None
-    next_at: datetime | None = None
-    blocked_until: datetime | None = None
+    again_in_s: float = 0.0
+    blocked_s: float = 0.0
     scope: Scope = "part"
     counts: bool = True
 
@@ -73,10 +73,6 @@ class OutboxStore(Protocol):
 
     async def ambiguous(self, *, limit: int, but: Set[str] = frozenset()) -> list[Delivery]:
         """Doubtful deliveries due for reconciliation, of all channels `but` these, oldest first."""
-        ...
-
-    async def next_due_at(self) -> datetime | None:
-        """When the next pending or ambiguous delivery is due; None = nothing waits."""
         ...
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.contract import Address
@@ -150,8 +149,8 @@ class TurnStore(Protocol):
         """
         ...
 
-    async def expire_waiting(self, *, older_than: datetime) -> int:
-        """Queue waiting turns whose deadline passed; their calls have no result: declined."""
+    async def expire_waiting(self, *, after_s: float) -> int:
+        """Queue turns that have waited for so long; their calls have no result: declined."""
         ...
 
     async def turn(

@@ -34,6 +34,7 @@ class DeliveryAt:
     RECEIPT: Final = 15
     IS_COMMAND_ANSWER: Final = 17
     NEXT_AT: Final = 18
+    CREATED_AT: Final = 20
     ADDRESS_ID: Final = 21
     OWNER: Final = 22
     CHANNEL: Final = 23

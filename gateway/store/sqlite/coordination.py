@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from gateway.domain.ids import ProjectId
@@ -96,7 +95,6 @@ SELECT channel, count(*) FROM outbox INDEXED BY outbox_lane
 """
 _PULSE = "UPDATE pulse SET at = ?"
 _READ_PULSE = "SELECT at FROM pulse"
-_DATA_VERSION = "PRAGMA data_version"
 
 
 def forget_abandoned_answers(db: sqlite3.Connection) -> None:
@@ -112,7 +110,6 @@ class SqliteCoordination(Area):
 
     def __init__(self, writer: Writer, readers: Readers, recent: Recent, clock: StoreClock) -> None:
         super().__init__(writer, readers, recent, clock)
-        self._data_version: int | None = None
         self._sweeper = Sweeper(clock)
 
     async def beat(self, instance: Instance) -> None:
@@ -202,12 +199,12 @@ class SqliteCoordination(Area):
 
         return await self._writer.run(operation)
 
-    async def sweep(self, retention: Retention, *, now: datetime) -> Mapping[str, int]:
+    async def sweep(self, retention: Retention) -> Mapping[str, int]:
         """Remove what is over its time, a bounded number of rows a call; counts by table."""
 
         def operation(db: sqlite3.Connection) -> Mapping[str, int]:
             self._recent.forget()
-            return self._sweeper.sweep(db, retention, from_time(now))
+            return self._sweeper.sweep(db, retention, self._clock())
 
         return await self._writer.run(operation)
 
@@ -236,10 +233,6 @@ class SqliteCoordination(Area):
             for name in turns.keys() | deliveries.keys()
         }
 
-    def now(self) -> datetime:
-        """The store's time, by which everything due is due: the wall's, and it does not jump."""
-        return to_time(self._clock())
-
     async def follow_clock(self) -> float:
         """Follow a jump of the machine's clock, and what waits with it; seconds, mostly 0."""
         if not self._clock.jump():
@@ -260,9 +253,3 @@ class SqliteCoordination(Area):
         await self.check()
         await self._writer.run(lambda db: db.execute(_PULSE, (self._clock(),)).close())
         await self._readers.one(_READ_PULSE)
-
-    async def changed_elsewhere(self) -> bool:
-        """Whether another process has written since the last call (the first says False)."""
-        version = await self._writer.run_alone(lambda db: db.execute(_DATA_VERSION).fetchone()[0])
-        before, self._data_version = self._data_version, version
-        return before is not None and version != before

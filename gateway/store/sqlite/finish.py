@@ -14,9 +14,7 @@ from gateway.store.protocol.turns import Committed
 from gateway.store.rows import (
     Row,
     clean,
-    from_time,
     from_tool_calls,
-    to_json,
     to_time,
     to_turn,
 )
@@ -48,7 +46,6 @@ UPDATE turn
        bot_version = coalesce(?, bot_version), tool_calls = ?
  WHERE project_id = ? AND turn_id = ?
 """
-_SET_STATE = "UPDATE session SET state = ? WHERE project_id = ? AND session_id = ?"
 _ADD_USAGE = """
 INSERT INTO usage (project_id, bot, day, turns, input_tokens, output_tokens)
 VALUES (?, ?, ?, ?, ?, ?)
@@ -149,7 +146,7 @@ def _write_turn(
             state,
             now if state in TERMINAL else None,
             now if state == "waiting" else None,
-            now if outcome.retry_at is None else from_time(outcome.retry_at),
+            now,
             0 if state in {"queued", "waiting"} else turn.crash_count,
             0 if outcome.counts_attempt else 1,
             stored[0].seq if stored else None,
@@ -216,9 +213,6 @@ def _write_session(
         state = "queued"
     if outcome.next_agent is not None and outcome.next_agent != sheet.agent:
         sheet.agent = outcome.next_agent
-        sheet.version += 1
-    if outcome.session_state is not None:
-        db.execute(_SET_STATE, (to_json(outcome.session_state), *key))
         sheet.version += 1
     refresh_ready(db, sheet, now)
     save_sheet(db, sheet, now)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence, Set
-from datetime import datetime
+from dataclasses import replace
 
 from gateway.domain.delivery import UNSETTLED, Delivery
 from gateway.store.protocol.outbox import DeliveryFilter, SendResult
-from gateway.store.rows import Row, clean_or_none, from_time, to_delivery, to_time_or_none
+from gateway.store.rows import Row, clean_or_none, to_delivery
 from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.clock import MICROSECONDS
 from gateway.store.sqlite.columns import DeliveryAt
 from gateway.store.sqlite.lanes import (
     close_lane,
@@ -61,7 +62,6 @@ SELECT * FROM delivery_row
  WHERE state = 'ambiguous' AND next_at <= ? AND channel NOT IN (SELECT value FROM json_each(?))
  ORDER BY next_at LIMIT ?
 """
-_NEXT_DUE = "SELECT min(next_at) FROM outbox WHERE next_at IS NOT NULL"
 # A list of deliveries: the conditions that were asked for, then the order.
 _LIST = "SELECT * FROM delivery_row AS d WHERE true"
 _CONDITIONS = {
@@ -118,13 +118,9 @@ class SqliteOutbox(Area):
     async def ambiguous(self, *, limit: int, but: Set[str] = frozenset()) -> list[Delivery]:
         """Doubtful deliveries due for reconciliation, of all channels `but` these, oldest first."""
         busy = json.dumps(sorted(but))
-        rows = await self._readers.all(_AMBIGUOUS, (self._clock(), busy, limit))
-        return [to_delivery(row) for row in rows]
-
-    async def next_due_at(self) -> datetime | None:
-        """When the next pending or ambiguous delivery is due; None = nothing waits."""
-        row = await self._readers.one(_NEXT_DUE)
-        return None if row is None else to_time_or_none(row[0])
+        now = self._clock()
+        rows = await self._readers.all(_AMBIGUOUS, (now, busy, limit))
+        return [_aged(row, now) for row in rows]
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
         """Deliveries for people to look at, oldest first."""
@@ -142,7 +138,12 @@ class SqliteOutbox(Area):
 
 def _begin(db: sqlite3.Connection, delivery_id: str, owner: str, now: int) -> Delivery:
     db.execute(_BEGIN, (owner, now, delivery_id))
-    return to_delivery(db.execute(_ONE, (delivery_id,)).fetchone())
+    return _aged(db.execute(_ONE, (delivery_id,)).fetchone(), now)
+
+
+def _aged(row: Row, now: int) -> Delivery:
+    """A delivery that knows how long it has been on its way."""
+    return replace(to_delivery(row), age_s=(now - row[DeliveryAt.CREATED_AT]) / MICROSECONDS)
 
 
 def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> str | None:
@@ -156,7 +157,7 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
     is_settled = result.state not in UNSETTLED
     next_at = None
     if result.state == "ambiguous" or (result.state == "pending" and is_first(db, row)):
-        next_at = max(now, from_time(result.next_at)) if result.next_at else now
+        next_at = now + int(result.again_in_s * MICROSECONDS)
     db.execute(
         _END,
         (
@@ -169,8 +170,8 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
             result.delivery_id,
         ),
     )
-    if result.blocked_until is not None:
-        _block(db, row, result, from_time(result.blocked_until))
+    if result.blocked_s > 0:
+        _block(db, row, result, now + int(result.blocked_s * MICROSECONDS))
     if is_settled and result.state != "sent":
         end_later_parts(db, row, now)
     if result.state == "dead" and result.scope == "address":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from gateway.contract import Address
 from gateway.domain.conversation import ToolCall
@@ -24,7 +23,6 @@ from gateway.store.rows import (
     Row,
     clean,
     from_json,
-    from_time,
     to_json_always,
     to_message,
     to_tool_calls,
@@ -202,12 +200,12 @@ class SqliteTurns(Area):
             lambda db: _resume(db, (project_id, turn_id), results, self._clock())
         )
 
-    async def expire_waiting(self, *, older_than: datetime) -> int:
-        """Queue waiting turns whose deadline passed; their calls have no result: declined."""
+    async def expire_waiting(self, *, after_s: float) -> int:
+        """Queue turns that have waited for so long; their calls have no result: declined."""
 
         def operation(db: sqlite3.Connection) -> int:
             now = self._clock()
-            overdue = db.execute(_OVERDUE, (from_time(older_than),)).fetchall()
+            overdue = db.execute(_OVERDUE, (now - int(after_s * _MICROSECONDS),)).fetchall()
             for project_id, session_id, turn_id in overdue:
                 _queue_again(db, (project_id, session_id, turn_id), {}, now)
             return len(overdue)
