@@ -183,7 +183,7 @@ class TestLog:
 
 
 class TestInUse:
-    @pytest.mark.parametrize("loss", ["removed", "emptied", "replaced"])
+    @pytest.mark.parametrize("loss", ["removed", "emptied", "replaced", "directory gone"])
     async def test_nothing_more_is_accepted_on_a_file_that_is_lost(
         self, file: SqliteWorld, loss: str
     ) -> None:
@@ -213,6 +213,20 @@ class TestInUse:
 
         assert (refused.value.code, refused.value.transient) == ("store_corrupt", False)
 
+    async def test_a_file_that_cannot_be_looked_at_is_taken_for_the_same(
+        self, file: SqliteWorld
+    ) -> None:
+        async with file.open(lock=True) as store:
+            directory, aside = file.path.parent, file.path.parent.with_name("aside")
+            directory.rename(aside)
+            directory.symlink_to(directory.name)
+            try:
+                async with asyncio.timeout(5):
+                    await store.ping()
+            finally:
+                directory.unlink()
+                aside.rename(directory)
+
 
 def _lose(path: Path, loss: str) -> None:
     match loss:
@@ -224,3 +238,6 @@ def _lose(path: Path, loss: str) -> None:
             other = path.with_name("other.db")
             shutil.copy(path, other)
             other.rename(path)
+        case "directory gone":
+            path.parent.rename(path.parent.with_name("aside"))
+            path.parent.write_text("a file in the way")

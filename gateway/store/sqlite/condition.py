@@ -39,6 +39,13 @@ class Condition:
         self.check_identity()
 
     def check_identity(self) -> None:
-        """Raise StoreError when the file is another one or gone: what is written is lost then."""
-        if self._identity is not None and identity(self._path) != self._identity:
+        """Raise StoreError when the file is another one or gone: what is written is lost then.
+
+        A file that cannot be looked at, as in a directory without rights, is taken for the same.
+        """
+        try:
+            is_same = self._identity is None or identity(self._path) == self._identity
+        except OSError:
+            return
+        if not is_same:
             raise lost_store(self._path)

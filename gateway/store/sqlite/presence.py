@@ -59,10 +59,10 @@ def mark(path: Path) -> None:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None = it is gone or empty."""
+    """What tells a file from another one of its name; None = it is gone or empty. Raises OSError."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return (found.st_dev, found.st_ino) if found.st_size else None
 
