@@ -59,7 +59,7 @@ def mark(path: Path) -> None:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None = it is gone or empty. Raises OSError."""
+    """What tells a file from another of its name; None = it is gone or empty. Raises OSError."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
