@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 import structlog
@@ -35,13 +35,11 @@ BATCH = 100
 class DoubtTimes:
     """How patient we are with the platforms, in seconds.
 
-    `pace_s` lies between two decisions of a channel, so that a start after a crash does not flood
-    its platform. `connect_s` is short, because doubtful parts hold up their lanes while a channel
-    connects after a start.
+    `check_s` is short, because doubtful parts hold up their lanes. `pace_s` lies between two
+    decisions of a channel, so that a start after a crash does not flood its platform.
     """
 
     check_s: float = POLL_S
-    connect_s: float = 0.5
     pace_s: float = 0.25
     ask_again_s: float = 30.0
     ask_timeout_s: float = 30.0
@@ -76,44 +74,45 @@ class Doubt:
         async with asyncio.TaskGroup() as deciding:
             while True:
                 try:
-                    for name, deliveries in (await self._due()).items():
-                        self._busy.add(name)
-                        deciding.create_task(self._decide_in_turn(name, deliveries))
+                    for binding, deliveries in await self._due():
+                        self._busy.add(binding.name)
+                        deciding.create_task(self._decide_in_turn(binding, deliveries))
                 except StoreError as error:
                     log.warning("doubt_postponed", code=error.code)
                 await asyncio.sleep(self._times.check_s)
 
-    async def _due(self) -> Mapping[str, Sequence[Delivery]]:
-        """What is due now, by channel; nothing of channels that are at it already."""
-        due: defaultdict[str, list[Delivery]] = defaultdict(list)
-        for delivery in await self._store.ambiguous(limit=BATCH, but=self._busy):
-            due[delivery.address.channel].append(delivery)
-        return due
+    async def _due(self) -> Sequence[tuple[ChannelBinding, Sequence[Delivery]]]:
+        """What is due now, by channel: of those that are connected and not at it already.
 
-    async def _decide_in_turn(self, name: str, deliveries: Sequence[Delivery]) -> None:
+        What other channels left in doubt waits as it is, and costs nothing.
+        """
+        bindings = self._catalogue().channels
+        free = (bindings.keys() & self._connected) - self._busy
+        due: defaultdict[str, list[Delivery]] = defaultdict(list)
+        for delivery in await self._store.ambiguous(limit=BATCH, channels=free):
+            due[delivery.address.channel].append(delivery)
+        return [(bindings[name], deliveries) for name, deliveries in due.items()]
+
+    async def _decide_in_turn(
+        self, binding: ChannelBinding, deliveries: Sequence[Delivery]
+    ) -> None:
         try:
-            await self._decide_channel(name, deliveries)
+            await self._decide_channel(binding, deliveries)
         except StoreError as error:
             log.warning("doubt_postponed", code=error.code)
         finally:
-            self._busy.discard(name)
+            self._busy.discard(binding.name)
 
-    async def _decide_channel(self, name: str, deliveries: Sequence[Delivery]) -> None:
-        binding = self._catalogue().channels.get(name)
-        if binding is None or name not in self._connected:
-            wait_s = self._times.connect_s
-            again = [
-                _ask_later(delivery, "not connected", wait_s=wait_s) for delivery in deliveries
-            ]
-            await self._store.end_sends(again, owner=self._owner)
-            return
+    async def _decide_channel(
+        self, binding: ChannelBinding, deliveries: Sequence[Delivery]
+    ) -> None:
         watch = Stopwatch()
         for delivery in deliveries:
             result = await self._decide(delivery, binding, watch)
             log.warning(
                 "delivery_doubt_decided",
                 delivery_id=delivery.id,
-                channel=name,
+                channel=binding.name,
                 outcome=result.state,
                 attempts=delivery.attempts,
             )

@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from gateway.contract import Capabilities, Receipt, SentQuery
 from gateway.domain.delivery import EXPIRES_AFTER_S, DeliveryState
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
-from gateway.flow.doubt import DoubtTimes, finished_again
+from gateway.flow.catalogue import Catalogue
+from gateway.flow.doubt import Doubt, DoubtTimes, finished_again
+from gateway.store.protocol import Store
 from gateway.testing.channels import FakeChannel, HeldSend
-from tests.flow.house import House, house
+from tests.flow.house import QUICK_DOUBT, House, house
 
 ASKS = Capabilities(can_ask=True)
 LOST = DeliveryUnknown("no answer")
@@ -38,11 +40,6 @@ async def settle(home: House, *expected: DeliveryState) -> None:
         return await states(home) == list(expected)
 
     await home.until(stand)
-
-
-async def told(home: House, reason: str) -> bool:
-    """Whether the first delivery says why it waits."""
-    return (await home.deliveries())[0].error == reason
 
 
 async def crash_while_sending(home: House, text: str = "hi") -> None:
@@ -216,16 +213,40 @@ async def test_a_crash_between_sending_and_recording_is_doubtful(data: Path) -> 
         await home.sound()
 
 
-async def test_doubts_of_a_channel_that_is_not_connected_wait(data: Path) -> None:
+@pytest.mark.parametrize("lack", ["not connected", "not configured"])
+async def test_doubts_of_a_channel_that_is_away_wait_and_cost_no_writes(
+    data: Path, lack: str
+) -> None:
+    async with house(data, "a") as home:
+        await crash_while_sending(home)
+        bindings = {} if lack == "not configured" else home.catalogue.channels
+        catalogue = Catalogue(bots=home.catalogue.bots, channels=bindings)
+        doubt = Doubt(
+            cast(Store, home.flaky),
+            lambda: catalogue,
+            owner=home.owner,
+            connected=set() if lack == "not connected" else home.connected,
+            send=home.outbox.send,
+            times=QUICK_DOUBT,
+        )
+        home.flaky.calls.clear()
+
+        async with home.at_work(doubt.run):
+            await home.until(lambda: home.flaky.calls["ambiguous"] > 5)
+
+        assert await states(home) == ["ambiguous"]
+        assert not home.flaky.calls["end_sends"]
+
+
+async def test_doubts_are_decided_as_soon_as_their_channel_is_connected(data: Path) -> None:
     async with house(data, "a") as home:
         await crash_while_sending(home)
         home.connected.clear()
 
-        async with home.at_work(home.doubt.run):
-            await home.until(lambda: told(home, "not connected"))
-
-        assert await states(home) == ["ambiguous"]
-        assert await home.store.ambiguous(limit=10) == []
+        async with working(home):
+            await home.until(lambda: home.flaky.calls["ambiguous"] > 5)
+            home.connected.add("fake")
+            await settle(home, "sent")
 
 
 async def test_the_end_of_an_opened_message_is_repeated_for_a_day_and_then_held(
@@ -272,5 +293,5 @@ async def test_doubts_of_other_channels_do_not_wait_for_a_busy_one(data: Path) -
     async with house(data, "a") as home:
         await crash_while_sending(home)
 
-        assert await home.store.ambiguous(limit=10, but={"fake"}) == []
-        assert len(await home.store.ambiguous(limit=10, but={"another"})) == 1
+        assert await home.store.ambiguous(limit=10, channels={"another"}) == []
+        assert len(await home.store.ambiguous(limit=10, channels={"fake"})) == 1

@@ -71,8 +71,8 @@ class OutboxStore(Protocol):
         """Move `sending` rows whose owner no longer lives to `ambiguous`; returns how many."""
         ...
 
-    async def ambiguous(self, *, limit: int, but: Set[str] = frozenset()) -> list[Delivery]:
-        """Doubtful deliveries due for reconciliation, of all channels `but` these, oldest first."""
+    async def ambiguous(self, *, limit: int, channels: Set[str] | None = None) -> list[Delivery]:
+        """Doubtful deliveries due for reconciliation, oldest first; `channels` None = of all."""
         ...
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:

@@ -59,8 +59,9 @@ UPDATE outbox SET state = 'ambiguous', owner = NULL, next_at = ?
 """
 _AMBIGUOUS = """
 SELECT * FROM delivery_row
- WHERE state = 'ambiguous' AND next_at <= ? AND channel NOT IN (SELECT value FROM json_each(?))
- ORDER BY next_at LIMIT ?
+ WHERE state = 'ambiguous' AND next_at <= ?1
+   AND (?2 IS NULL OR channel IN (SELECT value FROM json_each(?2)))
+ ORDER BY next_at LIMIT ?3
 """
 # A list of deliveries: the conditions that were asked for, then the order.
 _LIST = "SELECT * FROM delivery_row AS d WHERE true"
@@ -115,11 +116,11 @@ class SqliteOutbox(Area):
             lambda db: db.execute(_DOUBT, (self._clock(), owners)).rowcount
         )
 
-    async def ambiguous(self, *, limit: int, but: Set[str] = frozenset()) -> list[Delivery]:
-        """Doubtful deliveries due for reconciliation, of all channels `but` these, oldest first."""
-        busy = json.dumps(sorted(but))
+    async def ambiguous(self, *, limit: int, channels: Set[str] | None = None) -> list[Delivery]:
+        """Doubtful deliveries due for reconciliation, oldest first; `channels` None = of all."""
+        names = None if channels is None else json.dumps(sorted(channels))
         now = self._clock()
-        rows = await self._readers.all(_AMBIGUOUS, (now, busy, limit))
+        rows = await self._readers.all(_AMBIGUOUS, (now, names, limit))
         return [_aged(row, now) for row in rows]
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
