@@ -39,7 +39,8 @@ LATE_S: Final = 60.0
 
 Three chats refused within ten seconds hold the whole account, so every wave of refusals makes all
 wait once more, and a wave is 30 sends by the pace of a bot. Of 40 chats that are each refused twice
-the last is served in the fifth wave: 37 s after it was written, where its own waits are 16 s.
+the last is served in the fifth or sixth wave: up to 45 s after it was written, where its own waits
+are 16 s.
 """
 
 
