@@ -577,6 +577,16 @@ class QueueMachine(RuleBasedStateMachine):
             if state != "runs on":
                 self.finish(number=before, parts=parts, state=state, fate="returns")
 
+    @rule(chat=chats, to=chats)
+    def move_growing(self, chat: Address, to: Address) -> None:
+        """A chat becomes another one while messages grow in both."""
+        for where in (to, chat):
+            self.talk_growing(chat=where, is_shown=True, parts=0, state="runs on")
+        lane = list(self.model.lanes).index(chat.chat)
+        self.move(number=lane, to=int(to.chat), fate="returns")
+        for number in range(len(self.claims)):
+            self.show(number=number, is_shown=True, fate="returns", second_fate="returns")
+
     @rule(number=picks, how=st.sampled_from(["account throttled", "later", "sent"]))
     def send_on(self, number: int, how: str) -> None:
         """A sender takes what is due, and ends one try."""
