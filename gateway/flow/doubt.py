@@ -1,7 +1,8 @@
 """Doubtful deliveries: parts that may or may not have reached the platform.
 
-Where the platform can be asked, it is asked twice, 30 s apart. Where it cannot, or knows nothing,
-the channel's rule decides: `resend` (at most two tries of a part in all) or `hold` for an operator.
+Where the platform can be asked, it is asked twice, 30 s apart; a part that it does not have is sent
+again. Where it cannot be asked, the channel's rule decides: `resend` (at most two tries of a part
+in all) or `hold` for an operator. A channel that holds never sends a doubtful part again by itself.
 What finishes an opened message does no harm twice: it is sent again, on the ordinary schedule.
 """
 
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BLIND_TRIES = 2
 NOT_FOUND_YET = "not found on the platform yet"
+NOT_FOUND = "sent again: the platform was asked twice and does not have it"
 BATCH = 100
 
 
@@ -145,9 +147,13 @@ class Doubt:
                 exc_info=unexpected,
             )
             return self._not_asked(delivery, age_s=watch.age_s(delivery))
-        return self._answered(delivery, asking.result(), rule=binding.on_ambiguous)
+        return self._answered(
+            delivery, asking.result(), rule=binding.on_ambiguous, age_s=watch.age_s(delivery)
+        )
 
-    def _answered(self, delivery: Delivery, receipt: Receipt | None, *, rule: str) -> SendResult:
+    def _answered(
+        self, delivery: Delivery, receipt: Receipt | None, *, rule: str, age_s: float
+    ) -> SendResult:
         """Found, or asked for the second time in vain; the row itself remembers the first."""
         if receipt is not None:
             return SendResult(
@@ -155,7 +161,9 @@ class Doubt:
             )
         if delivery.error != NOT_FOUND_YET:
             return _ask_later(delivery, NOT_FOUND_YET, wait_s=self._times.ask_again_s)
-        return without_answer(delivery, rule=rule)
+        if rule == "resend" and age_s < EXPIRES_AFTER_S:
+            return SendResult(delivery_id=delivery.id, state="pending", error=NOT_FOUND)
+        return without_answer(delivery, rule="hold")
 
     def _not_asked(self, delivery: Delivery, *, age_s: float) -> SendResult:
         """The platform gave no answer: ask again, for as long as a delivery may take at all."""

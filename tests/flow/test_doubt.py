@@ -112,6 +112,17 @@ async def test_a_part_not_found_twice_is_sent_once_more(data: Path) -> None:
     assert (query.part, query.delivery_id) == ({"text": "a"}, home.channel.tries[0].delivery_id)
 
 
+async def test_a_part_the_platform_knows_nothing_of_is_sent_until_it_arrives(data: Path) -> None:
+    async with house(data, "a", capabilities=ASKS) as home, working(home):
+        home.channel.fail(LOST, LOST, LOST)
+        await home.say("hi")
+        await home.channel.wait_for_sent(1)
+        await settle(home, "sent")
+
+    assert len(home.channel.tries) == 4
+    assert len(home.channel.queries) == 6
+
+
 async def test_a_part_that_turns_up_late_is_not_sent_again(data: Path) -> None:
     async with house(data, "a", capabilities=ASKS) as home, working(home):
         home.channel.fail(LOST)
