@@ -76,12 +76,21 @@ def _show_process(console: Console, process: Process) -> None:
     channels = process.snapshot.get("channels")
     if not process.is_alive or not isinstance(channels, Mapping) or not channels:
         return
-    rows = table("Channels", "name", "state", "reason")
-    for name, health in channels.items():
-        state = str(health.get("state")) if isinstance(health, Mapping) else "?"
-        reason = health.get("reason") if isinstance(health, Mapping) else None
-        add_row(rows, name, Text(state, style=STATE_STYLES.get(state, "")), reason)
+    rows = table("Channels", "name", "state", "heard", "sent", "reason")
+    for name, told in channels.items():
+        health = told if isinstance(told, Mapping) else {}
+        state = str(health.get("state", "?"))
+        moments = _ago(health.get("last_in_at")), _ago(health.get("last_out_at"))
+        style = STATE_STYLES.get(state, "")
+        add_row(rows, name, Text(state, style=style), *moments, health.get("reason"))
     console.print(rows)
+
+
+def _ago(moment: object) -> str | None:
+    """How long ago a moment of a snapshot was; None where it has not come yet."""
+    if not isinstance(moment, str):
+        return None
+    return f"{age((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())} ago"
 
 
 def _show_queues(console: Console, depth: QueueDepth) -> None:

@@ -145,7 +145,9 @@ def _services(config: Config, store: Store, flow: Flow, *, started_at: datetime)
         ),
         history=HistoryService(store, flow.current),
         people=PeopleService(store),
-        bots=BotsService(flow.current, flow.supervisor.health, store.depth_by_channel),
+        bots=BotsService(
+            flow.current, flow.supervisor.health, store.depth_by_channel, flow.outbox.last_out_at
+        ),
         access=access,
         keys=KeyService(store, signer, access=access),
         visits=VisitService(store, signer, access=access, catalogue=flow.current),
@@ -171,13 +173,23 @@ def _instance() -> Instance:
 
 def _snapshot(flow: Flow) -> Mapping[str, Any]:
     """What `status` shows of a running process."""
+    last_out_at = flow.outbox.last_out_at()
     return {
         "turns": flow.worker.running,
         "channels": {
-            name: {"state": health.state, "reason": health.reason}
+            name: {
+                "state": health.state,
+                "reason": health.reason,
+                "last_in_at": _iso(health.last_in_at),
+                "last_out_at": _iso(last_out_at.get(name)),
+            }
             for name, health in flow.supervisor.health().items()
         },
     }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
 
 
 def _checks(store: Store, flow: Flow) -> Mapping[str, Probe]:

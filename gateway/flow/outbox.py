@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import UTC, datetime
 
 import structlog
 
@@ -58,9 +59,14 @@ class Outbox:
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._lanes_of: Counter[str] = Counter()
         self._pacers: dict[str, Pacer] = {}
+        self._last_out_at: dict[str, datetime] = {}
         self._is_stopping = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.last_pass_at = 0.0
+
+    def last_out_at(self) -> Mapping[str, datetime]:
+        """When each channel last took a part from this process; those that took none are absent."""
+        return self._last_out_at
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -163,6 +169,7 @@ class Outbox:
                     open_ref=delivery.open_ref,
                 )
             crash_point("after_send")
+            self._last_out_at[channel.name] = datetime.now(UTC)
             result = SendResult(
                 delivery_id=delivery.id,
                 state="sent",

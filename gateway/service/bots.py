@@ -1,6 +1,6 @@
 """BotsService: what can be talked to, and by which channels.
 
-Reads the configuration, how the channels of this process are, and what waits in them.
+Reads the configuration, how the channels of this process are, what they sent and what waits.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class ChannelStatus:
     reason: str | None = None
     since: datetime | None = None
     last_in_at: datetime | None = None
+    last_out_at: datetime | None = None
     depth: ChannelDepth = field(default_factory=ChannelDepth)
 
 
@@ -48,10 +49,12 @@ class BotsService:
         catalogue: Callable[[], Catalogue],
         health: Callable[[], Mapping[str, ChannelHealth]] = dict,
         depth: Callable[[ProjectId], Awaitable[Mapping[str, ChannelDepth]]] = _nothing_waits,
+        last_out_at: Callable[[], Mapping[str, datetime]] = dict,
     ) -> None:
         self._catalogue = catalogue
         self._health = health
         self._depth = depth
+        self._last_out_at = last_out_at
 
     def bots(self, principal: Principal) -> Sequence[Bot]:
         """The bots the principal may use, by slug."""
@@ -85,9 +88,9 @@ class BotsService:
         return found
 
     def _channels(self, principal: Principal) -> Sequence[ChannelStatus]:
-        health = self._health()
+        health, last_out_at = self._health(), self._last_out_at()
         own = [
-            _status(binding, health.get(binding.name))
+            _status(binding, health.get(binding.name), last_out_at.get(binding.name))
             for binding in self._catalogue().channels.values()
             if binding.project_id == principal.project_id and principal.may_use(binding.bot)
         ]
@@ -114,7 +117,9 @@ def check_agent(bot: Bot, agent: str | None) -> None:
         raise NotFound(f"The bot {bot.slug!r} has no such agent.")
 
 
-def _status(binding: ChannelBinding, health: ChannelHealth | None) -> ChannelStatus:
+def _status(
+    binding: ChannelBinding, health: ChannelHealth | None, last_out_at: datetime | None
+) -> ChannelStatus:
     return ChannelStatus(
         name=binding.name,
         kind=binding.channel.kind,
@@ -123,4 +128,5 @@ def _status(binding: ChannelBinding, health: ChannelHealth | None) -> ChannelSta
         reason=health.reason if health else None,
         since=health.since if health else None,
         last_in_at=health.last_in_at if health else None,
+        last_out_at=last_out_at,
     )

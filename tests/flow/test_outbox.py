@@ -135,6 +135,20 @@ async def test_parts_of_a_reply_leave_in_order(data: Path) -> None:
     assert home.channel.texts == ["a", "b", "c"]
 
 
+async def test_it_is_known_when_a_channel_last_took_a_part(data: Path) -> None:
+    async with house(data, "a", "b") as home, home.at_work():
+        home.channel.fail(DeliveryRefused("no"))
+        await home.say("hi")
+        await settle(home, "dead")
+        assert home.outbox.last_out_at() == {}
+
+        before = datetime.now(UTC)
+        await home.say("hi again")
+        await settle(home, "dead", "sent")
+
+    assert before <= home.outbox.last_out_at()["fake"] <= datetime.now(UTC)
+
+
 async def test_a_part_that_is_retried_holds_its_chat_and_no_other(data: Path) -> None:
     async with house(data, "a\fb", "c") as home, home.at_work():
         home.channel.fail(DeliveryLater("away"))

@@ -9,7 +9,15 @@ import pytest
 
 from gateway.testing import Hang, OpenAIServer, Silence, TelegramServer, WebhookRetry
 from gateway.testing.process import GatewayProcess
-from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, logged, on_telegram, over_endpoint
+from gateway.testing.scene import (
+    DESK,
+    PATIENCE_S,
+    SCRIPTED,
+    calling,
+    logged,
+    on_telegram,
+    over_endpoint,
+)
 from tests.stories.checks import findings
 
 CHAT = 7
@@ -48,6 +56,21 @@ async def test_an_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -
         assert await replies(telegram, 2) == ["Heard: one", "Heard: two"]
         assert {copy.status for copy in copies} == {200}
         assert await findings(gateway) == []
+
+
+async def test_callers_see_when_the_channel_last_heard_and_sent_something(
+    tmp_path: Path,
+) -> None:
+    async with connected(tmp_path) as (gateway, telegram):
+        async with calling(gateway, await gateway.create_key()) as caller:
+            before = await caller.get("/v1/channels/tg")
+            telegram.post_text(CHAT, CHAT, "one")
+            await replies(telegram, 1)
+            after = await caller.get("/v1/channels/tg")
+
+    assert (before["last_in_at"], before["last_out_at"]) == (None, None)
+    assert after["last_in_at"] is not None
+    assert after["last_in_at"] <= after["last_out_at"]
 
 
 async def test_a_polled_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -> None:

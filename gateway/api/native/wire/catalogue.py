@@ -54,6 +54,7 @@ class ChannelOut(Told):
     last_error: str | None
     since: Timestamp | None
     last_in_at: Timestamp | None
+    last_out_at: Timestamp | None
     unfinished_turns: int
     undelivered_parts: int
 
@@ -136,6 +137,7 @@ def channel_out(channel: ChannelStatus) -> ChannelOut:
         last_error=channel.reason,
         since=timestamp(channel.since) if channel.since else None,
         last_in_at=timestamp(channel.last_in_at) if channel.last_in_at else None,
+        last_out_at=timestamp(channel.last_out_at) if channel.last_out_at else None,
         unfinished_turns=channel.depth.turns,
         undelivered_parts=channel.depth.deliveries,
     )
