@@ -21,7 +21,7 @@ from gateway.daemon.beside import backup
     ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option("--force", is_flag=True, help="Overwrite an earlier backup.")
 @click.option("--with-findings", is_flag=True, help="Keep the copy of a store that is not sound.")
 @common_options
 def command(call: Call, file: Path, force: bool, with_findings: bool) -> None:

@@ -38,7 +38,7 @@ def test_an_existing_file_is_a_failure_that_names_the_option(
     command: CommandLine, copy: Path
 ) -> None:
     command.say("Hello")
-    copy.write_text("precious")
+    command("backup", str(copy))
 
     refused, forced = command("backup", str(copy)), command("backup", "--force", str(copy))
 

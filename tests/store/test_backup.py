@@ -14,6 +14,7 @@ import pytest
 from gateway.domain.ids import new_delivery_id
 from gateway.errors import GatewayError, HeldElsewhere, StoreError
 from gateway.store.copies import Backup, Restored
+from gateway.store.lock import LOCK_NAME
 from gateway.store.protocol.dead_letters import DeadLetterFilter
 from gateway.store.sqlite.backup import backup_sqlite
 from gateway.store.sqlite.restore import restore_sqlite
@@ -96,25 +97,65 @@ class TestBackup:
         assert written > 0
         assert made.findings == 0
 
-    async def test_a_file_that_exists_is_not_overwritten(
+    async def test_an_earlier_backup_is_overwritten_only_on_demand(
         self, file: SqliteWorld, target: Path
     ) -> None:
-        target.write_text("precious")
         async with file.open() as store:
+            await backup(file, target)
+            before = target.read_bytes()
             await talk(store)
             with pytest.raises(GatewayError, match="--force") as refused:
                 await backup(file, target)
-            before = target.read_text()
+            assert target.read_bytes() == before
             await backup(file, target, overwrite=True)
 
         assert refused.value.code == "backup_exists"
-        assert before == "precious"
-        assert target.read_bytes().startswith(b"SQLite format 3")
+        assert target.read_bytes() != before
 
-    async def test_the_store_itself_is_never_overwritten(self, file: SqliteWorld) -> None:
+    async def test_a_file_that_is_no_database_is_never_overwritten(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        target.write_text("precious")
+        pipe = target.with_name("pipe")
+        os.mkfifo(pipe)
+
         async with file.open():
-            with pytest.raises(GatewayError, match="the store itself"):
-                await backup(file, file.path, overwrite=True)
+            for other in (target, pipe):
+                with pytest.raises(GatewayError, match="is no database"):
+                    await backup(file, other, overwrite=True)
+
+        assert target.read_text() == "precious"
+        assert pipe.is_fifo()
+
+    @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", ".marker"])
+    async def test_no_file_of_the_store_is_ever_overwritten_or_made(
+        self, file: SqliteWorld, suffix: str
+    ) -> None:
+        async with file.open() as store:
+            await talk(store)
+            with pytest.raises(GatewayError, match="part of the store"):
+                await backup(file, file.path.with_name(file.path.name + suffix), overwrite=True)
+
+        async with file.open() as store:
+            assert await store.verify() == []
+
+    async def test_the_lock_of_the_store_is_never_overwritten(self, file: SqliteWorld) -> None:
+        async with file.open():
+            with pytest.raises(GatewayError, match="part of the store"):
+                await backup(file, file.path.with_name(LOCK_NAME), overwrite=True)
+
+    async def test_a_link_that_waits_where_the_draft_is_made_is_not_followed(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        other = target.with_name("other.txt")
+        other.write_text("precious")
+        target.with_name("copy.db.partial").symlink_to(other)
+
+        async with file.open():
+            with pytest.raises(GatewayError, match="cannot be written"):
+                await backup(file, target)
+
+        assert other.read_text() == "precious"
 
     async def test_where_nothing_can_be_written_it_says_so(self, file: SqliteWorld) -> None:
         async with file.open():

@@ -12,11 +12,20 @@ from time import monotonic
 
 from gateway.errors import GatewayError, StoreError
 from gateway.store.copies import Backup, Tell, say_nothing
+from gateway.store.lock import LOCK_NAME
 from gateway.store.sqlite.connect import store_error
-from gateway.store.sqlite.copying import check_copy, copy_database, remove_database, sync
+from gateway.store.sqlite.copying import (
+    BESIDE,
+    check_copy,
+    copy_database,
+    remove_database,
+    sync,
+)
+from gateway.store.sqlite.presence import MARKER
 
 PARTIAL = ".partial"
 _FOR_THIS_USER = 0o600
+_HEADER = b"SQLite format 3\0"
 
 
 def backup_sqlite(
@@ -56,14 +65,44 @@ def backup_sqlite(
 
 
 def _check_target(path: Path, to: Path, *, overwrite: bool) -> None:
+    """Raise GatewayError unless the backup may have this name.
+
+    Never that of a file which the store needs, and no file that is no database is replaced.
+    """
     if to.is_dir():
         raise GatewayError(f"{to} is a directory; name a file.", code="backup_failed")
+    if _belongs_to(path, to):
+        raise GatewayError(f"{to} is part of the store; name another file.", code="backup_failed")
     if not to.exists():
         return
-    if to.samefile(path):
-        raise GatewayError(f"{to} is the store itself.", code="backup_failed")
     if not overwrite:
         raise GatewayError(f"{to} exists; --force overwrites it.", code="backup_exists")
+    if not _may_be_backup(to):
+        raise GatewayError(
+            f"{to} exists and is no database, so that --force leaves it alone; name another file.",
+            code="backup_failed",
+        )
+
+
+def _belongs_to(path: Path, to: Path) -> bool:
+    """Whether it is the store at `path` or a file beside it that must not become another one."""
+    names = {*(path.name + suffix for suffix in ("", *BESIDE, MARKER)), LOCK_NAME}
+    is_beside = to.parent.resolve() == path.parent.resolve() and to.name in names
+    return is_beside or (to.exists() and to.samefile(path))
+
+
+def _may_be_backup(file: Path) -> bool:
+    """Whether it is a regular file that is empty or a database."""
+    try:
+        return file.is_file() and _beginning(file) in (b"", _HEADER)
+    except OSError as error:
+        why = f"{file} cannot be read ({_reason(error)})."
+        raise GatewayError(why, code="backup_failed") from error
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(len(_HEADER))
 
 
 def _copy(path: Path, draft: Path, *, tell: Tell) -> int:
@@ -92,10 +131,11 @@ def _drafting(to: Path) -> Iterator[Path]:
     What a killed backup has left there is overwritten.
     """
     draft = to.with_name(to.name + PARTIAL)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FOR_THIS_USER)
+        descriptor = os.open(draft, flags, _FOR_THIS_USER)
     except OSError as error:
-        raise _cannot_write(to.parent, error.strerror) from error
+        raise _cannot_write(to.parent, _reason(error)) from error
     try:
         _hold(descriptor, draft)
         os.fchmod(descriptor, _FOR_THIS_USER)
@@ -103,7 +143,7 @@ def _drafting(to: Path) -> Iterator[Path]:
         try:
             yield draft
         except OSError as error:
-            raise _cannot_write(to.parent, error.strerror) from error
+            raise _cannot_write(to.parent, _reason(error)) from error
         finally:
             remove_database(draft)
     finally:
@@ -121,6 +161,9 @@ def _hold(descriptor: int, draft: Path) -> None:
         raise GatewayError(f"Another process writes {draft} now.", code="backup_failed")
 
 
-def _cannot_write(directory: Path, reason: str | None) -> GatewayError:
-    why = (reason or "no access").lower()
-    return GatewayError(f"{directory} cannot be written ({why}).", code="backup_failed")
+def _cannot_write(directory: Path, reason: str) -> GatewayError:
+    return GatewayError(f"{directory} cannot be written ({reason}).", code="backup_failed")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "no access").lower()
