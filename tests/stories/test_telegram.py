@@ -61,12 +61,14 @@ async def test_an_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -
 async def test_callers_see_when_the_channel_last_heard_and_sent_something(
     tmp_path: Path,
 ) -> None:
-    async with connected(tmp_path) as (gateway, telegram):
-        async with calling(gateway, await gateway.create_key()) as caller:
-            before = await caller.get("/v1/channels/tg")
-            telegram.post_text(CHAT, CHAT, "one")
-            await replies(telegram, 1)
-            after = await caller.get("/v1/channels/tg")
+    async with (
+        connected(tmp_path) as (gateway, telegram),
+        calling(gateway, await gateway.create_key()) as caller,
+    ):
+        before = await caller.get("/v1/channels/tg")
+        telegram.post_text(CHAT, CHAT, "one")
+        await replies(telegram, 1)
+        after = await caller.get("/v1/channels/tg")
 
     assert (before["last_in_at"], before["last_out_at"]) == (None, None)
     assert after["last_in_at"] is not None
