@@ -1,5 +1,7 @@
 """T1 for what makes no turn: edits, moved chats, reachability, platforms' reports."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,6 +174,19 @@ class TestMoves:
         (again,) = await begin_sends(store)
         (following,) = await end_send(store, again)
         assert (again.address, following.address) == (NEW_CHAT, NEW_CHAT)
+
+    async def test_a_chat_that_moves_to_where_it_is_stays_as_it_was(self, store: Store) -> None:
+        await talk(store, "one", parts=2)
+        (first,) = await begin_sends(store)
+        await end_send(store, first, "dead")
+
+        await accept_one(store, replace(move(), new=CHAT))
+        async with asyncio.timeout(5):
+            await store.replay(PROJECT, first.id, to="pending")
+
+        (again,) = await begin_sends(store)
+        assert again.id == first.id
+        assert await store.verify() == []
 
     async def test_a_move_of_an_unknown_chat_changes_nothing(self, store: Store) -> None:
         assert (await accept_one(store, move())).is_new

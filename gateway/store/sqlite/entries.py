@@ -108,6 +108,8 @@ def move_address(db: sqlite3.Connection, move: MoveAddress, now: int) -> None:
         db.execute(_REKEY, (new.channel, clean(new.chat), clean(new.thread or ""), old_id))
         return
     target_id, _session_id, first_no = target
+    if target_id == old_id:
+        return
     count = _merge_lanes(db, old_id, target_id, channel=new.channel, first_no=first_no)
     db.execute(_MAKE_ROOM, (count, session_id, target_id))
     db.execute(_MOVE_SESSIONS, (target_id, old_id))
