@@ -199,10 +199,10 @@ class Lanes:
         moved = [self.parts[name] for name in order if self.parts[name] in moving]
         assert len(moved) == len(moving), "a part was lost on the way"
         for lane in (target, old):
-            for is_waiting in (True, False):
-                before = [p for p in lane.parts if p in moving and _waits(p) == is_waiting]
+            for stage in range(3):
+                before = [p for p in lane.parts if p in moving and _stage(p) == stage]
                 assert before == [p for p in moved if p in before], "out of order"
-        assert [_waits(part) for part in moved] == sorted(_waits(part) for part in moving)
+        assert [_stage(part) for part in moved] == sorted(_stage(part) for part in moving)
         for part in moved:
             part.lane.parts.remove(part)
             part.lane = target
@@ -270,5 +270,6 @@ def _first(parts: Sequence[Part]) -> Part | None:
     return next((part for part in parts if not part.is_settled and not part.is_answer), None)
 
 
-def _waits(part: Part) -> bool:
-    return part.state == "pending"
+def _stage(part: Part) -> int:
+    """Where a part stands when lanes become one: being sent, shown already, or waiting."""
+    return {"open": 1, "pending": 2}.get(part.state, 0)

@@ -30,6 +30,7 @@ from tests.store.builders import (
     event,
     part,
     reply,
+    said,
     talk,
     terms,
 )
@@ -311,6 +312,22 @@ class TestTheEnd:
         await commit(store, claimed, reply("here", parts=1))
 
         assert await send_all(store) == [("here 0", "ref-1"), ("re: there 0", None)]
+
+    async def test_it_ends_behind_what_is_being_sent_where_its_chat_moved(
+        self, store: Store
+    ) -> None:
+        new = Address("tg", "-100")
+        claimed = await claimed_turn(store)
+        await opened(store, claimed)
+        await talk(store, "there", parts=1, new=chat_turn("there", address=new))
+        (on_its_way,) = await begin_sends(store)
+
+        await accept_one(store, moved(new))
+        await commit(store, claimed, reply("here", parts=1))
+
+        assert await store.verify() == []
+        assert await begin_sends(store) == []
+        assert [said(one) for one in await end_send(store, on_its_way)] == ["here 0"]
 
     async def test_a_message_that_grew_keeps_its_place_when_its_chat_moves(
         self, store: Store

@@ -5,7 +5,11 @@ import pytest
 from gateway.contract import Address
 from gateway.domain.turns import TurnOutcome
 from gateway.store.protocol import Store
+from gateway.store.protocol.inbox import MoveAddress
 from tests.store.builders import (
+    ACCOUNT,
+    CHAT,
+    PROJECT,
     accept_one,
     api_turn,
     begin_sends,
@@ -96,6 +100,19 @@ async def test_planted_damage_is_found(world: World, invariant: str, damage: str
 
     assert invariant in {finding.invariant for finding in found}
     assert all(finding.where and finding.detail for finding in found)
+
+
+async def test_two_sends_whose_chats_became_one_are_no_finding(store: Store) -> None:
+    new = Address("tg", "-100")
+    await talk(store, parts=1)
+    await talk(store, parts=1, new=chat_turn(address=new))
+    first, _second = await begin_sends(store)
+    move = MoveAddress(project_id=PROJECT, event=event("move"), account=ACCOUNT, old=CHAT, new=new)
+    await accept_one(store, move)
+
+    await end_send(store, first, "pending", again_in_s=5, counts=False)
+
+    assert await store.verify() == []
 
 
 async def test_a_send_without_end_is_found_when_its_time_is_over(world: World) -> None:

@@ -76,6 +76,7 @@ UPDATE outbox
        provider_id = coalesce(provider_id, ?)
  WHERE delivery_id = ?
 """
+_MERGED_LATER: dict[DeliveryState, int] = {"open": 1, "pending": 2}
 _RANK = {None: 0, "sent": 0, "delivered": 1, "read": 2, "failed": 3}
 
 
@@ -122,11 +123,11 @@ def _merge_lanes(
 ) -> int:
     """Put what is not over in both lanes into one; how many parts.
 
-    What is on its way already goes first, the rest by age.
+    What is being sent goes first, then what is shown already, then the rest; each by age.
     """
     lanes = (db.execute(_NOT_OVER, (lane,)).fetchall() for lane in (target_id, old_id))
     rows = [placed for lane in lanes for placed in _in_line(lane)]
-    rows.sort(key=lambda placed: (placed[1][1] == "pending", placed[0]))
+    rows.sort(key=lambda placed: (_MERGED_LATER.get(placed[1][1], 0), placed[0]))
     for number, (_since, row) in enumerate(rows, first_no):
         delivery_id, state, is_command_answer, _created_at, _out_no, next_at = row
         waits = state == "pending" and not is_command_answer

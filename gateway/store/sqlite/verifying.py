@@ -136,7 +136,7 @@ SELECT o.delivery_id, 'it stands behind others and is due'
    AND EXISTS (SELECT 1 FROM outbox AS e
                 WHERE e.address_id = o.address_id AND e.settled_at IS NULL
                   AND e.is_command_answer = 0 AND e.out_no < o.out_no
-                  AND (o.state = 'pending' OR (e.state = 'pending' AND e.attempts = 0)))
+                  AND (o.state = 'pending' OR (e.state = 'pending' AND e.sent_started_at IS NULL)))
  UNION ALL
 SELECT o.delivery_id, 'it is first of its lane and never due'
   FROM outbox AS o
