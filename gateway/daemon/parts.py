@@ -139,11 +139,10 @@ def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str) -> Flo
 def _services(config: Config, store: Store, flow: Flow, *, started_at: datetime) -> Services:
     signer = Signer(server_secret(config))
     access = AccessService(store, signer, limits=config.policy().callers)
+    chat = ChatService(store, flow.current, intake=flow.intake, worker=flow.worker, live=flow.live)
     return Services(
-        chat=ChatService(
-            store, flow.current, intake=flow.intake, worker=flow.worker, live=flow.live
-        ),
-        history=HistoryService(store, flow.current),
+        chat=chat,
+        history=HistoryService(store, flow.current, cancel=chat.cancel),
         people=PeopleService(store),
         bots=BotsService(
             flow.current, flow.supervisor.health, store.depth_by_channel, flow.outbox.last_out_at

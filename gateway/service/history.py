@@ -7,15 +7,18 @@ visitor, its own session. What it does not reach is NotFound.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
+
+import structlog
 
 from gateway.domain.access import Principal
 from gateway.domain.bots import Bot
 from gateway.domain.channels import BUILT_IN_CHANNELS
 from gateway.domain.conversation import Message, Session
+from gateway.domain.delivery import UNSETTLED
 from gateway.domain.ids import ParticipantId, SessionId, TurnId, new_session_id
 from gateway.errors import Forbidden, NotFound, Unprocessable
 from gateway.flow.catalogue import Catalogue
@@ -23,11 +26,17 @@ from gateway.service.bots import check_agent, chosen_bot
 from gateway.service.listing import Listing, Page, one_more, piece
 from gateway.store.protocol import Store
 from gateway.store.protocol.history import NewSession, SessionChanges, SessionFilter, TurnTrace
+from gateway.store.protocol.outbox import DeliveryFilter
 
 __all__ = ["HistoryService", "SessionChanges", "SessionFilter", "SessionRequest", "TurnTrace"]
 
+log = structlog.get_logger(__name__)
+
 NEWS_POLL_S = 0.5
 """How often a caller's wait for new messages looks into the store."""
+END_POLL_S = 0.05
+END_PATIENCE_S = 5.0
+"""How long the end of a message that people see growing may hold up the removal of its session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +52,20 @@ class SessionRequest:
 
 
 class HistoryService:
-    """Sessions, for callers."""
+    """Sessions, for callers. `cancel` stops a turn, wherever it is at work."""
 
-    def __init__(self, store: Store, catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Callable[[], Catalogue],
+        *,
+        cancel: Callable[[Principal, TurnId], Awaitable[object]],
+        end_patience_s: float = END_PATIENCE_S,
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._cancel = cancel
+        self._end_patience_s = end_patience_s
 
     async def create(self, principal: Principal, request: SessionRequest) -> Session:
         """Make a session; raises NotFound (bot, agent, participant), Forbidden, Unprocessable."""
@@ -110,9 +128,29 @@ class HistoryService:
         return _reached(principal, ended)
 
     async def delete(self, principal: Principal, session_id: SessionId) -> None:
-        """Remove a session with its messages; raises NotFound."""
+        """Remove a session with its messages; raises NotFound.
+
+        A message that people see growing gets its end first: later nobody would know of it.
+        """
         await self.session(principal, session_id)
+        try:
+            async with asyncio.timeout(self._end_patience_s):
+                await self._end_growing(principal, session_id)
+        except TimeoutError:
+            log.warning("growing_message_left_behind", session_id=session_id)
         await self._store.delete_session(principal.project_id, session_id)
+
+    async def _end_growing(self, principal: Principal, session_id: SessionId) -> None:
+        """Stop the turn of a message that grows; returns when the platform has its end."""
+        which = DeliveryFilter(project_id=principal.project_id, session_id=session_id)
+        growing = await self._store.deliveries(replace(which, states=frozenset({"open"})))
+        for delivery in growing:
+            await self._cancel(principal, delivery.turn_id)
+        left = {delivery.id for delivery in growing}
+        while left:
+            await asyncio.sleep(END_POLL_S)
+            unsettled = await self._store.deliveries(replace(which, states=UNSETTLED))
+            left &= {delivery.id for delivery in unsettled}
 
     async def messages(
         self,
