@@ -20,7 +20,7 @@ from gateway.daemon.beside import backup
         "bot-gateway backup --force /backups/$(date +%A).db    a week of them",
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--force", is_flag=True, help="Overwrite an earlier backup.")
 @click.option("--with-findings", is_flag=True, help="Keep the copy of a store that is not sound.")
 @common_options

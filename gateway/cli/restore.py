@@ -15,7 +15,7 @@ from gateway.store.copies import Restored
 
 
 @click.command("restore", epilog=examples("bot-gateway restore /backups/gateway.db"))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--resume",
     is_flag=True,

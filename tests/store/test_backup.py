@@ -17,7 +17,7 @@ from gateway.store.copies import Backup, Restored
 from gateway.store.lock import LOCK_NAME
 from gateway.store.protocol.dead_letters import DeadLetterFilter
 from gateway.store.sqlite.backup import backup_sqlite
-from gateway.store.sqlite.restore import restore_sqlite
+from gateway.store.sqlite.restore import STAGING, restore_sqlite
 from tests.store.builders import (
     PROJECT,
     accept_one,
@@ -161,6 +161,13 @@ class TestBackup:
         async with file.open():
             with pytest.raises(GatewayError, match="/proc cannot be written"):
                 await backup(file, Path("/proc/copy.db"))
+
+    async def test_a_name_that_cannot_be_looked_up_is_told(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open():
+            with pytest.raises(GatewayError, match="cannot be used"):
+                await backup(file, impossible(target))
 
     async def test_without_a_store_none_is_made(self, file: SqliteWorld, target: Path) -> None:
         with pytest.raises(StoreError, match="no store"):
@@ -387,6 +394,26 @@ class TestRestore:
         with pytest.raises(GatewayError, match="newer version"):
             await restore(file, target)
 
+    async def test_without_room_for_the_copy_it_tells_how_much_is_needed(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        async with file.open():
+            await backup(file, target)
+        os.truncate(target, 8 * 1024**4)
+
+        with pytest.raises(StoreError, match=r"the restore needs 8388609\.0 MiB") as refused:
+            await restore(file, target)
+
+        assert (refused.value.code, refused.value.transient) == ("store_full", True)
+        assert STAGING not in names(file.path.parent)
+
+    async def test_what_is_no_file_is_told_by_its_name(
+        self, file: SqliteWorld, target: Path
+    ) -> None:
+        for source, why in ((target.parent, "is a directory"), (impossible(target), "be read")):
+            with pytest.raises(GatewayError, match=why):
+                await restore(file, source)
+
     async def test_a_missing_backup_is_told(self, file: SqliteWorld, target: Path) -> None:
         with pytest.raises(GatewayError, match="no file"):
             await restore(file, target)
@@ -433,6 +460,11 @@ class TestRestore:
 def names(folder: Path) -> list[str]:
     """What stands in a folder."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def impossible(path: Path) -> Path:
+    """A name beside it that is longer than any file system takes."""
+    return path.with_name("a" * 5_000)
 
 
 def overwrite_pages(path: Path) -> None:

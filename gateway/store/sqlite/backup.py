@@ -22,6 +22,7 @@ from gateway.store.sqlite.copying import (
     sync,
 )
 from gateway.store.sqlite.presence import MARKER
+from gateway.store.sqlite.store import explained
 
 PARTIAL = ".partial"
 _FOR_THIS_USER = 0o600
@@ -43,7 +44,9 @@ def backup_sqlite(
     is no store or it is damaged. Then nothing is left behind.
     """
     began = monotonic()
-    if not path.exists():
+    with explained(path):
+        is_there = path.exists()
+    if not is_there:
         raise StoreError(
             f"There is no store at {path} to be backed up.", transient=False, code="store_missing"
         )
@@ -69,6 +72,14 @@ def _check_target(path: Path, to: Path, *, overwrite: bool) -> None:
 
     Never that of a file which the store needs, and no file that is no database is replaced.
     """
+    try:
+        _judge_target(path, to, overwrite=overwrite)
+    except OSError as error:
+        why = f"{to} cannot be used ({_reason(error)})."
+        raise GatewayError(why, code="backup_failed") from error
+
+
+def _judge_target(path: Path, to: Path, *, overwrite: bool) -> None:
     if to.is_dir():
         raise GatewayError(f"{to} is a directory; name a file.", code="backup_failed")
     if _belongs_to(path, to):
@@ -93,16 +104,10 @@ def _belongs_to(path: Path, to: Path) -> bool:
 
 def _may_be_backup(file: Path) -> bool:
     """Whether it is a regular file that is empty or a database."""
-    try:
-        return file.is_file() and _beginning(file) in (b"", _HEADER)
-    except OSError as error:
-        why = f"{file} cannot be read ({_reason(error)})."
-        raise GatewayError(why, code="backup_failed") from error
-
-
-def _beginning(file: Path) -> bytes:
+    if not file.is_file():
+        return False
     with file.open("rb") as opened:
-        return opened.read(len(_HEADER))
+        return opened.read(len(_HEADER)) in (b"", _HEADER)
 
 
 def _copy(path: Path, draft: Path, *, tell: Tell) -> int:

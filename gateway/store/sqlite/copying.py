@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.errors import GatewayError, StoreError
+from gateway.errors import StoreError
 from gateway.store.copies import Tell
 from gateway.store.protocol.coordination import Finding
 from gateway.store.sqlite.clock import system_clock
@@ -82,11 +82,6 @@ def remove_database(path: Path) -> None:
     """Remove a database file and all that SQLite keeps beside it, as far as they are there."""
     for suffix in ("", *BESIDE):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def no_such_file(path: Path) -> GatewayError:
-    """The error of a file that is named and not there."""
-    return GatewayError(f"There is no file {path}.", code="not_found")
 
 
 def _reading(path: Path, *, is_at_work: bool) -> sqlite3.Connection:

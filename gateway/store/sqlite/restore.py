@@ -23,13 +23,15 @@ from gateway.store.copies import Restored, Tell, say_nothing
 from gateway.store.lock import hold_directory
 from gateway.store.protocol.inbox import ClaimTerms
 from gateway.store.sqlite.connect import store_error
-from gateway.store.sqlite.copying import BESIDE, check_copy, copy_database, no_such_file, sync
+from gateway.store.sqlite.copying import BESIDE, check_copy, copy_database, sync
 from gateway.store.sqlite.presence import mark
 from gateway.store.sqlite.store import explained, open_sqlite
 
 STAGING = "restoring"
 ASIDE = ".before-restore-"
 _UMASK = 0o077
+_WORKING_ROOM = 1024 * 1024
+"""What SQLite keeps beside a small database while it is opened and written to, with a margin."""
 
 
 def restore_sqlite(
@@ -43,12 +45,12 @@ def restore_sqlite(
     be used, and StoreError.
     """
     began = monotonic()
-    if not source.is_file():
-        raise no_such_file(source)
+    size_bytes = _size_of_source(source)
     with _alone(path):
         if path.exists() and source.samefile(path):
-            raise GatewayError(f"{source} is the store itself.", code="restore_failed")
+            raise _failed(f"{source} is the store itself.")
         with _staging(path.parent / STAGING) as folder:
+            _check_room(folder, size_bytes)
             draft = folder / path.name
             _copy(source, draft, tell=tell)
             held, cancelled = asyncio.run(_prepare(draft, source, resume=resume))
@@ -62,6 +64,36 @@ def restore_sqlite(
             held=held,
             cancelled=cancelled,
         )
+
+
+def _size_of_source(source: Path) -> int:
+    """How many bytes a backup has; raises GatewayError when it is no file, or closed to us."""
+    try:
+        if source.is_dir():
+            raise _failed(f"{source} is a directory; name a file.")
+        if not source.is_file():
+            raise GatewayError(f"There is no file {source}.", code="not_found")
+        with source.open("rb") as opened:
+            return os.fstat(opened.fileno()).st_size
+    except OSError as error:
+        why = (error.strerror or "no access").lower()
+        raise _failed(f"{source} cannot be read ({why}).") from error
+
+
+def _check_room(folder: Path, size_bytes: int) -> None:
+    """Raise StoreError when the copy cannot fit beside the store."""
+    needed, free = size_bytes + _WORKING_ROOM, shutil.disk_usage(folder).free
+    if free < needed:
+        mib = 1024 * 1024
+        raise StoreError(
+            f"The disk of {folder.parent} has {free / mib:.1f} MiB free, and the restore needs"
+            f" {needed / mib:.1f} MiB beside the store; free some space.",
+            code="store_full",
+        )
+
+
+def _failed(why: str) -> GatewayError:
+    return GatewayError(why, code="restore_failed")
 
 
 @contextmanager
