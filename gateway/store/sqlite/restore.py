@@ -145,8 +145,9 @@ async def _prepare(draft: Path, source: Path, *, resume: bool) -> tuple[int, int
     """Migrate the copy, and settle what it cannot know; deliveries held, turns cancelled."""
     async with open_sqlite(draft, lock=True, owner="restoring") as store:
         held, turns = 0, []
+        await store.release_abandoned(living=[])
+        await store.doubt_abandoned(living=[])
         if not resume:
-            await store.release_abandoned(living=[])
             turns = await store.turns_under_way()
             for project_id, turn_id in turns:
                 await store.request_cancel(ProjectId(project_id), TurnId(turn_id))
