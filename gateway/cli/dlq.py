@@ -18,7 +18,7 @@ from rich.text import Text
 from gateway.cli.call import Call, Function, common_options, config_option, examples
 from gateway.cli.configuration import read_config
 from gateway.cli.failures import EXIT_FAILED, UsageProblem
-from gateway.cli.screen import add_row, as_json, print_json, screen, shown, table
+from gateway.cli.screen import add_row, as_json, print_json, print_list, screen, shown, table
 from gateway.daemon.beside import beside
 from gateway.service.dead_letters import (
     DeadDelivery,
@@ -76,7 +76,7 @@ def list_letters(call: Call, state: LetterState | None, channel: str | None, lim
             state_text = Text(each.state, style=STATE_STYLES.get(each.state, ""))
             place = (each.channel, each.place, each.since, each.reason)
             add_row(rows, each.id, each.kind, state_text, *place)
-        screen().print(rows)
+        print_list(rows)
 
 
 @command.command("show", epilog=examples("bot-gateway dlq show dlv_01k…"))
@@ -196,7 +196,7 @@ def _tell(ctx: click.Context, call: Call, decided: Sequence[Decided], *, nothing
         for each in decided:
             outcome = Text(each.outcome, style=OUTCOME_STYLES.get(each.outcome, "green"))
             add_row(rows, each.id, outcome, each.note)
-        screen().print(rows)
+        print_list(rows)
     ctx.exit(0 if all(each.is_done for each in decided) else EXIT_FAILED)
 
 

@@ -18,7 +18,7 @@ from gateway.cli.call import Call, common_options, config_option, examples
 from gateway.cli.configuration import read_config
 from gateway.cli.durations import parse_duration, parse_moment
 from gateway.cli.failures import UsageProblem
-from gateway.cli.screen import add_row, print_json, screen, shown, table
+from gateway.cli.screen import add_row, print_json, print_list, shown, table
 from gateway.config.problems import nearest
 from gateway.config.values import Config, Project
 from gateway.daemon.beside import beside
@@ -87,7 +87,7 @@ def list_keys(call: Call, project: str | None) -> None:
         begins = f"{key.hint}…"
         state = key_state(key, now=datetime.now(UTC))
         add_row(rows, key.id, key.name, key.project_id, key.kind, begins, state, key.last_used_at)
-    screen().print(rows)
+    print_list(rows)
 
 
 @command.command("rotate", epilog=examples("bot-gateway key rotate ID --overlap 24h"))

@@ -16,11 +16,14 @@ from uuid import UUID
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 WIDTH_OF_FILES = 200
 """Width where no terminal tells one, so that ids are not broken."""
+_UNLIMITED = 10_000
 
 
 def screen(*, on_errors: bool = False) -> Console:
@@ -45,6 +48,27 @@ def table(title: str | None, *columns: str) -> Table:
 def add_row(to: Table, *cells: object) -> None:
     """Add a row; nothing in a cell is read as markup. None shows as a dash."""
     to.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in cells))
+
+
+def print_list(rows: Table) -> None:
+    """Print a table to standard output; where it is too wide, each row in lines of its own.
+
+    A line with the row's name then, and under it the other cells, each after its column's name.
+    """
+    console = screen()
+    wanted = Measurement.get(console, console.options.update(width=_UNLIMITED), rows).maximum
+    if wanted <= console.width or not console.is_terminal:
+        console.print(rows)
+        return
+    for name, *cells in zip(*(column.cells for column in rows.columns), strict=True):
+        console.print(name, style="cyan", soft_wrap=True)
+        named = zip(rows.columns[1:], cells, strict=True)
+        facts = [
+            Text.assemble((f"{column.header} ", "dim"), cell)
+            for column, cell in named
+            if isinstance(cell, Text)
+        ]
+        console.print(Padding(Text(", ").join(facts), (0, 0, 0, 2), expand=False))
 
 
 def shown(value: object) -> str:

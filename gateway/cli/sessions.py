@@ -13,7 +13,7 @@ from rich.text import Text
 from gateway.cli.call import Call, common_options, config_option, examples
 from gateway.cli.configuration import read_config
 from gateway.cli.failures import UsageProblem
-from gateway.cli.screen import add_row, as_json, print_json, screen, shown, table
+from gateway.cli.screen import add_row, as_json, print_json, print_list, screen, shown, table
 from gateway.config.problems import nearest
 from gateway.config.values import Config
 from gateway.daemon.beside import beside
@@ -51,7 +51,7 @@ def list_sessions(call: Call, bot: str | None, status: SessionStatus | None, lim
         rows = table(None, "id", "bot", "channel", "agent", "status", "waiting", "last change")
         for s in found:
             add_row(rows, s.id, s.bot, s.channel, s.agent, s.status, s.pending, s.updated_at)
-        screen().print(rows)
+        print_list(rows)
 
 
 @command.command("show", epilog=examples("bot-gateway sessions show ID --internal"))

@@ -12,7 +12,7 @@ from gateway.cli.call import Call, common_options, config_option, examples
 from gateway.cli.configuration import read_config
 from gateway.cli.durations import parse_duration
 from gateway.cli.failures import EXIT_FAILED, UsageProblem
-from gateway.cli.screen import add_row, age, print_json, screen, table
+from gateway.cli.screen import add_row, age, print_json, print_list, table
 from gateway.config.values import Config
 from gateway.daemon.beside import beside
 from gateway.service.stuck import StuckTurn
@@ -50,7 +50,7 @@ def stuck(ctx: click.Context, call: Call, /, older_than: str) -> None:
         for each in found:
             turn = each.turn
             add_row(rows, turn.id, turn.state, age(each.for_s), turn.bot, turn.channel, each.why)
-        screen().print(rows)
+        print_list(rows)
     ctx.exit(EXIT_FAILED if found else 0)
 
 
