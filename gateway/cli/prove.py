@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gateway.cli.call import Call, common_options, examples
-from gateway.cli.failures import EXIT_FAILED
+from gateway.cli.failures import EXIT_FAILED, UsageProblem
 from gateway.cli.screen import screen
 from gateway.testing.faults.fault import Fault
-from gateway.testing.faults.matrix import HISTORY_OF_KILLS, pick_faults
+from gateway.testing.faults.matrix import FAULTS, HISTORY_OF_KILLS, pick_faults
 from gateway.testing.faults.proving import Row, Terms, prove
 from gateway.testing.faults.report import as_json, as_markdown, table
 
@@ -55,7 +55,8 @@ def command(
     try:
         faults = pick_faults(ids)
     except KeyError as error:
-        raise click.BadParameter(f"there is no row {error.args[0]}", param_hint="--fault") from None
+        known = ", ".join(fault.id for fault in FAULTS)
+        raise UsageProblem(f"there is no fault {error.args[0]}; there are {known}") from None
     terms = Terms(size="large" if large else "small", seed=seed, kills=kills)
     rows = asyncio.run(_run(faults, terms))
     if call.wants_json:
@@ -92,4 +93,5 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
