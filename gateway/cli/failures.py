@@ -111,8 +111,9 @@ def _unexpected(error: Exception) -> Failure:
 def _with_hint(error: click.UsageError) -> str:
     """The message in one line, and which help to read."""
     message = " ".join(error.format_message().split())
+    end = "" if message.endswith((".", "?")) else "."
     command = error.ctx.command_path if error.ctx is not None else "bot-gateway"
-    return f"{message} See: {command} --help"
+    return f"{message}{end} See: {command} --help"
 
 
 def _has_colour() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from shlex import quote
 
 import click
 from rich.console import Console
@@ -62,7 +63,7 @@ def _show(config: Config, status: GatewayStatus) -> None:
     if not status.is_running:
         where = config.settings.store.data_dir
         console.print(f"No gateway runs on {where}.", style="yellow")
-        console.print(f"Start one: bot-gateway serve --config {config.path}")
+        console.print(f"Start one: bot-gateway serve --config {quote(str(config.path))}")
     _show_queues(console, status.depth)
 
 

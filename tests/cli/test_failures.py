@@ -78,3 +78,13 @@ def test_what_is_no_moment_to_come_is_refused(text: str) -> None:
 
 def test_a_time_without_a_zone_is_utc() -> None:
     assert parse_moment("2027-01-31T12:00:00", now=NOON).isoformat() == "2027-01-31T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("Got one too many", "Got one too many. See:"), ("Did you mean it?", "Did you mean it? See:")],
+)
+def test_wrong_usage_is_one_sentence_and_the_help_to_read(said: str, shown: str) -> None:
+    problem = explain_failure(click.UsageError(said)).problems[0]
+
+    assert problem == f"{shown} bot-gateway --help"
