@@ -6,19 +6,29 @@ an end. Knows when to open, not what to show: that is `flow.live_reply`.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+
+import structlog
 
 from gateway.contract import Channel, LiveOutput, SentQuery
 from gateway.domain.delivery import Delivery
 from gateway.domain.ids import new_delivery_id
+from gateway.domain.policy import POLL_S
 from gateway.domain.turns import ClaimedTurn
+from gateway.errors import StoreError
 from gateway.flow.crash_points import crash_point
 from gateway.store.protocol import Store
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class GrowingMessage:
-    """The growing message of one claimed turn; raises what store and channel raise."""
+    """The growing message of one claimed turn; raises what store and channel raise.
+
+    A reference is offered to the store until it takes it: whoever calls is to limit the time.
+    """
 
     store: Store
     claimed: ClaimedTurn
@@ -62,5 +72,13 @@ class GrowingMessage:
         return await self._keep(delivery, open_ref)
 
     async def _keep(self, delivery: Delivery, open_ref: str) -> bool:
+        """Store the reference, however often the store is away: only we know it."""
         lease = self.claimed.lease
-        return await self.store.keep_open_ref(lease, delivery.id, open_ref=open_ref)
+        while True:
+            try:
+                return await self.store.keep_open_ref(lease, delivery.id, open_ref=open_ref)
+            except StoreError as error:
+                if not error.transient:
+                    raise
+                log.warning("open_ref_not_kept", delivery_id=delivery.id, code=error.code)
+            await asyncio.sleep(POLL_S)

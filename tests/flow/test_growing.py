@@ -155,6 +155,19 @@ class TestGrowing:
         wanted = ["written", "open", "kept", "show: Good ", "end", "committed"]
         assert [entry for entry in order if entry != "working"] == wanted
 
+    async def test_a_store_that_is_away_for_a_moment_costs_nobody_the_opened_message(
+        self, data: Path
+    ) -> None:
+        hold = Hold(text="Good ", rest="day.")
+        async with house(data, hold, capabilities=MESSAGE) as home, home.at_work():
+            home.flaky.away["keep_open_ref"] = 2
+            await home.say("hi")
+            await shown(home, "Good ")
+            hold.release.set()
+            await home.channel.wait_for_sent(1)
+
+        assert standing(home) == ["Good day."]
+
     async def test_until_there_is_text_only_a_signal_is_shown(self, data: Path) -> None:
         hold = Hold(rest="Hello.")
         async with house(data, hold, capabilities=MESSAGE) as home, home.at_work():
