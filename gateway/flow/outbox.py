@@ -33,6 +33,8 @@ SENDS_AT_ONCE = 64
 SEND_TIMEOUT_S = 60.0
 ACCOUNT_REFUSED_PAUSE_S = 60.0
 MIN_THROTTLE_S = 0.25
+STRANDED_CHECK_S = 60.0
+"""Long enough for channels to connect after a start before anything is given up."""
 
 
 class Outbox:
@@ -47,6 +49,7 @@ class Outbox:
         connected: Set[str],
         poll_s: float = POLL_S,
         send_timeout_s: float = SEND_TIMEOUT_S,
+        stranded_check_s: float = STRANDED_CHECK_S,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -54,6 +57,7 @@ class Outbox:
         self._connected = connected
         self._poll_s = poll_s
         self._send_timeout_s = send_timeout_s
+        self._stranded_check_s = stranded_check_s
         self._news = asyncio.Event()
         self._beginning = asyncio.Lock()
         self._tasks: dict[asyncio.Task[None], str] = {}
@@ -85,6 +89,7 @@ class Outbox:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_all())
+                group.create_task(self._expire_stranded())
                 group.create_task(self._watch())
         finally:
             for task in list(self._tasks):
@@ -211,6 +216,20 @@ class Outbox:
         if pacer is None:
             pacer = self._pacers[channel.name] = Pacer(channel.capabilities.pace, now=_now())
         return pacer
+
+    async def _expire_stranded(self) -> None:
+        """Give up what is too old and has no channel that would try it, and so find out."""
+        while True:
+            await asyncio.sleep(self._stranded_check_s)
+            try:
+                count = await self._store.expire_stranded(
+                    connected=self._connected, after_s=EXPIRES_AFTER_S
+                )
+            except StoreError as error:
+                log.warning("stranded_not_expired", code=error.code)
+                continue
+            if count:
+                log.warning("stranded_deliveries_given_up", deliveries=count)
 
     async def _watch(self) -> None:
         await self._broken

@@ -349,6 +349,7 @@ def _build(
         connected=connected,
         poll_s=outbox_poll_s,
         send_timeout_s=1,
+        stranded_check_s=0.02,
     )
     worker = Worker(
         store,

@@ -268,6 +268,22 @@ async def test_a_part_older_than_a_day_expires_when_it_fails(data: Path) -> None
         await settle(home, "expired")
 
 
+async def test_a_part_expires_though_its_channel_never_comes_back(
+    data: Path, logs: list[MutableMapping[str, Any]]
+) -> None:
+    async with house(data, "a") as home:
+        home.connected.clear()
+        home.flaky.away["expire_stranded"] = 1
+        async with home.at_work():
+            await home.say("hi")
+            await home.settled()
+            home.clock.ahead_s += OLD_S
+            await settle(home, "expired")
+
+    assert home.channel.tries == []
+    assert "stranded_deliveries_given_up" in [entry["event"] for entry in logs]
+
+
 async def test_a_part_is_no_day_old_because_the_clock_was_set_during_its_try(data: Path) -> None:
     held = HeldSend(DeliveryLater("away"))
     async with house(data, "a") as home, home.at_work():

@@ -339,6 +339,37 @@ class TestDoubt:
         assert [one.id for one in await store.ambiguous(limit=10)] == [first.id]
 
 
+class TestStranded:
+    async def test_what_no_channel_can_send_is_given_up_when_its_time_is_over(
+        self, store: Store, clock: FixedClock
+    ) -> None:
+        await talk(store, "doubtful", parts=2)
+        (doubtful,) = await begin_sends(store)
+        await end_send(store, doubtful, "ambiguous")
+        waiting = await talk(store, "waiting", parts=2, new=chat_turn("waiting", address=B))
+        clock.advance(60)
+        await talk(store, "young", parts=1)
+
+        early = await store.expire_stranded(connected=frozenset(), after_s=70)
+        late = await store.expire_stranded(connected={"another"}, after_s=60)
+
+        assert (early, late) == (0, 2)
+        assert (await delivery_of(store, doubtful.id)).state == "held"
+        which = DeliveryFilter(turn_id=waiting.turn.id)
+        assert [one.state for one in await store.deliveries(which)] == ["expired", "dead"]
+        assert all_said(await begin_sends(store)) == ["re: young 0"]
+        assert await store.verify() == []
+
+    async def test_what_a_connected_channel_may_still_send_is_left_to_it(
+        self, store: Store, clock: FixedClock
+    ) -> None:
+        await talk(store, "old", parts=1)
+        clock.advance(1_000_000)
+
+        assert await store.expire_stranded(connected={"tg"}, after_s=60) == 0
+        assert all_said(await begin_sends(store)) == ["re: old 0"]
+
+
 class TestOperators:
     async def test_a_dead_part_is_replayed_with_the_parts_it_took_along(self, store: Store) -> None:
         await talk(store, "one", parts=3)

@@ -75,6 +75,14 @@ class OutboxStore(Protocol):
         """Doubtful deliveries due for reconciliation, oldest first; `channels` None = of all."""
         ...
 
+    async def expire_stranded(self, *, connected: Set[str], after_s: float) -> int:
+        """Give up what is that old and belongs to a channel that is not connected; how many.
+
+        What waits expires, what is doubtful is held: nobody would ever look at it. A bounded number
+        a call.
+        """
+        ...
+
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
         """Deliveries for people to look at, oldest first."""
         ...

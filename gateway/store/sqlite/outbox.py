@@ -63,6 +63,18 @@ SELECT * FROM delivery_row
    AND (?2 IS NULL OR channel IN (SELECT value FROM json_each(?2)))
  ORDER BY next_at LIMIT ?3
 """
+_STRANDED = """
+SELECT * FROM delivery_row WHERE delivery_id IN
+  (SELECT delivery_id FROM outbox INDEXED BY outbox_lane
+    WHERE settled_at IS NULL AND created_at < ?
+      AND (state = 'ambiguous' OR (state = 'pending' AND next_at IS NOT NULL))
+      AND channel NOT IN (SELECT value FROM json_each(?))
+    LIMIT 200)
+"""
+_GIVE_UP = """
+UPDATE outbox SET state = ?, error = ?, next_at = NULL, settled_at = ? WHERE delivery_id = ?
+"""
+STRANDED = "its channel was not connected for as long as a delivery may take"
 # A list of deliveries: the conditions that were asked for, then the order.
 _LIST = "SELECT * FROM delivery_row AS d WHERE true"
 _CONDITIONS = {
@@ -122,6 +134,23 @@ class SqliteOutbox(Area):
         now = self._clock()
         rows = await self._readers.all(_AMBIGUOUS, (now, names, limit))
         return [_aged(row, now) for row in rows]
+
+    async def expire_stranded(self, *, connected: Set[str], after_s: float) -> int:
+        """Give up what is that old and belongs to a channel that is not connected; how many."""
+        names = json.dumps(sorted(connected))
+
+        def operation(db: sqlite3.Connection) -> int:
+            now = self._clock()
+            before = now - int(after_s * MICROSECONDS)
+            stranded = db.execute(_STRANDED, (before, names)).fetchall()
+            for row in stranded:
+                state = "held" if row[DeliveryAt.STATE] == "ambiguous" else "expired"
+                db.execute(_GIVE_UP, (state, STRANDED, now, row[DeliveryAt.DELIVERY_ID]))
+                end_later_parts(db, row, now)
+                promote(db, row, now)
+            return len(stranded)
+
+        return await self._writer.run(operation)
 
     async def deliveries(self, which: DeliveryFilter) -> list[Delivery]:
         """Deliveries for people to look at, oldest first."""
