@@ -9,15 +9,14 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gateway.domain.channels import BUILT_IN_CHANNELS
+from gateway.service.operations import ALIVE_FOR_S
 from gateway.store.protocol import Store
 from gateway.store.protocol.lingering import LingeringTurn
 
 __all__ = ["LingeringTurn", "StuckTurn", "StuckTurns", "Surroundings", "why"]
 
-ALIVE_FOR = timedelta(seconds=15)
-"""A daemon beats every 5 seconds; one that missed this long is gone or stuck."""
-PULLED = frozenset({"api", "web"})
-"""Channels that need no entry in the configuration."""
+ALIVE_FOR = timedelta(seconds=ALIVE_FOR_S)
 MOST = 1_000
 
 
@@ -98,6 +97,6 @@ def _why_queued(turn: LingeringTurn, around: Surroundings) -> str:
         return f"is tried again in {wait_s:.0f} s, after {turn.attempts} attempts"
     if turn.bot not in around.bots:
         return f"its bot {turn.bot} is not configured any more"
-    if turn.channel not in around.channels | PULLED:
+    if turn.channel not in around.channels | BUILT_IN_CHANNELS:
         return f"its channel {turn.channel} is not configured any more"
     return "waits for a free worker: limits.turns is too small, or the model is slow"
