@@ -197,6 +197,20 @@ class TestInUse:
                     await use()
                 assert (refused.value.code, refused.value.transient) == ("store_missing", False)
 
+    @pytest.mark.parametrize("loss", ["removed", "replaced"])
+    async def test_nothing_more_is_accepted_on_a_log_that_is_lost(
+        self, file: SqliteWorld, loss: str
+    ) -> None:
+        async with file.open(lock=True) as store:
+            await talk(store)
+            await store.check()
+            _lose(file.path.with_name("gateway.db-wal"), loss)
+
+            for use in (store.check, lambda: accept_one(store, chat_turn())):
+                with pytest.raises(StoreError, match=r"db-wal was removed") as refused:
+                    await use()
+                assert (refused.value.code, refused.value.transient) == ("store_missing", False)
+
     async def test_damage_that_was_seen_once_is_remembered(self, file: SqliteWorld) -> None:
         async with file.open() as store:
 

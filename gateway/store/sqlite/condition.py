@@ -18,7 +18,9 @@ class Condition:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._log = path.with_name(path.name + "-wal")
         self._identity: tuple[int, int] | None = None
+        self._log_identity: tuple[int, int] | None = None
         self._damage: str | None = None
 
     def opened(self) -> None:
@@ -41,11 +43,17 @@ class Condition:
     def check_identity(self) -> None:
         """Raise StoreError when the file is another one or gone: what is written is lost then.
 
-        A file that cannot be looked at, as in a directory without rights, is taken for the same.
+        So it is with its log, which stays the same from the first commit on. A file that cannot be
+        looked at, as in a directory without rights, is taken for the same.
         """
         try:
             is_same = self._identity is None or identity(self._path) == self._identity
+            log = identity(self._log)
         except OSError:
             return
         if not is_same:
             raise lost_store(self._path)
+        if self._log_identity is None:
+            self._log_identity = log
+        elif log != self._log_identity:
+            raise lost_store(self._log)

@@ -68,9 +68,9 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def lost_store(path: Path) -> StoreError:
-    """The error of a database that went away under a process that uses it."""
+    """The error of a database, or its log, that went away under a process that uses it."""
     return StoreError(
-        f"The database {path} was removed, emptied or replaced while it was in use. Bring back a"
+        f"The file {path} was removed, emptied or replaced while it was in use. Bring back a"
         " backup with `bot-gateway restore FILE`.",
         transient=False,
         code="store_missing",
