@@ -144,7 +144,7 @@ class _Run:
         self.told += times * self._chats
         with self._expecting("nothing is sent late"):
             await self._telegram.wait_for_calls(SEND, before + self._chats, timeout_s=PATIENCE_S)
-        await self._until_logged("delivery_not_sent", refused + self._chats)
+        await self._until_logged("delivery_not_sent", refused + self._chats, within_s=LATE_S)
 
     async def _have_all_arrive(self, *, waits: int) -> None:
         """Wait for a reply to everything said, for as long as that may take."""
@@ -160,12 +160,12 @@ class _Run:
         except TimeoutError as error:
             self.found.append(Violation(promise, "tg", str(error)))
 
-    async def _until_logged(self, event: str, count: int) -> None:
+    async def _until_logged(self, event: str, count: int, *, within_s: float = NOTICED_S) -> None:
         """Wait until the log has so many lines about an event."""
-        deadline = monotonic() + NOTICED_S
+        deadline = monotonic() + within_s
         while len(logged(self._scene.gateway, event)) < count:
             if monotonic() > deadline:
-                seen = f"not within {NOTICED_S:.0f} s"
+                seen = f"not within {within_s:.0f} s"
                 self.found.append(Violation(f"it is noticed: {event}", "log", seen))
                 return
             await asyncio.sleep(LOOK_AGAIN_S)
