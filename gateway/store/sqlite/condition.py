@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.errors import StoreError
 from gateway.store.sqlite.connect import store_error
-from gateway.store.sqlite.presence import identity, lost_store
+from gateway.store.sqlite.presence import identity, lost_log, lost_store
 
 
 class Condition:
@@ -56,4 +56,4 @@ class Condition:
         if self._log_identity is None:
             self._log_identity = log
         elif log != self._log_identity:
-            raise lost_store(self._log)
+            raise lost_log(self._log)

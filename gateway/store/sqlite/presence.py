@@ -68,10 +68,20 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def lost_store(path: Path) -> StoreError:
-    """The error of a database, or its log, that went away under a process that uses it."""
+    """The error of a database that went away under a process that uses it."""
     return StoreError(
-        f"The file {path} was removed, emptied or replaced while it was in use. Bring back a"
+        f"The database {path} was removed, emptied or replaced while it was in use. Bring back a"
         " backup with `bot-gateway restore FILE`.",
+        transient=False,
+        code="store_missing",
+    )
+
+
+def lost_log(log: Path) -> StoreError:
+    """The error of a database whose log went away under a process that uses it."""
+    return StoreError(
+        f"The log {log} was removed or replaced while it was in use. Start the gateway again: it"
+        " refuses to when commits are missing.",
         transient=False,
         code="store_missing",
     )
