@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,19 @@ class TestInUse:
                 with pytest.raises(StoreError, match=r"db-wal was removed") as refused:
                     await use()
                 assert (refused.value.code, refused.value.transient) == ("store_missing", False)
+
+    async def test_a_log_that_a_checkpoint_of_others_emptied_is_not_lost(
+        self, file: SqliteWorld
+    ) -> None:
+        async with file.open(lock=True) as store:
+            await talk(store)
+            with closing(sqlite3.connect(file.path)) as other:
+                assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+            assert file.path.with_name("gateway.db-wal").stat().st_size == 0
+
+            await store.check()
+            await accept_one(store, chat_turn())
+            await store.check()
 
     async def test_damage_that_was_seen_once_is_remembered(self, file: SqliteWorld) -> None:
         async with file.open() as store:

@@ -43,12 +43,13 @@ class Condition:
     def check_identity(self) -> None:
         """Raise StoreError when the file is another one or gone: what is written is lost then.
 
-        So it is with its log, which stays the same from the first commit on. A file that cannot be
-        looked at, as in a directory without rights, is taken for the same.
+        So it is with its log, which stays the same from the first commit on, though others may
+        empty it by a checkpoint. A file that cannot be looked at, as in a directory without rights,
+        is taken for the same.
         """
         try:
             is_same = self._identity is None or identity(self._path) == self._identity
-            log = identity(self._log)
+            log = identity(self._log, may_be_empty=True)
         except OSError:
             return
         if not is_same:

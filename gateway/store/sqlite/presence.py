@@ -58,13 +58,13 @@ def mark(path: Path) -> None:
         os.close(descriptor)
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path, *, may_be_empty: bool = False) -> tuple[int, int] | None:
     """What tells a file from another of its name; None = it is gone or empty. Raises OSError."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return (found.st_dev, found.st_ino) if found.st_size else None
+    return (found.st_dev, found.st_ino) if found.st_size or may_be_empty else None
 
 
 def lost_store(path: Path) -> StoreError:
