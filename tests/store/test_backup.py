@@ -64,6 +64,10 @@ async def restore(file: SqliteWorld, source: Path, *, resume: bool = False) -> R
     return await asyncio.to_thread(restore_sqlite, file.path, source, resume=resume)
 
 
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, which an event loop would not let a test catch."""
+
+
 class TestBackup:
     async def test_it_has_everything_committed_and_stands_alone(
         self, file: SqliteWorld, target: Path
@@ -429,6 +433,26 @@ class TestRestore:
         for source, why in ((target.parent, "is a directory"), (impossible(target), "be read")):
             with pytest.raises(GatewayError, match=why):
                 await restore(file, source)
+
+    async def test_ctrl_c_while_the_files_are_moved_leaves_the_former_store(
+        self, file: SqliteWorld, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with file.open() as store:
+            await backup(file, target)
+            talked = await talk(store, "after")
+        before = names(file.path.parent)
+
+        def interrupt(path: Path) -> None:
+            if path.is_dir():
+                raise Interrupted
+
+        monkeypatch.setattr("gateway.store.sqlite.restore.sync", interrupt)
+        with pytest.raises(Interrupted):
+            await restore(file, target)
+
+        assert names(file.path.parent) == sorted({*before, LOCK_NAME})
+        async with file.open() as store:
+            assert "after" in await texts(store, talked.session.id)
 
     async def test_a_missing_backup_is_told(self, file: SqliteWorld, target: Path) -> None:
         with pytest.raises(GatewayError, match="no file"):

@@ -11,7 +11,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,13 +169,26 @@ def _put_in_place(draft: Path, path: Path) -> tuple[Path, ...]:
     The log goes together with its database: beside another one it would be its ruin.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    kept = []
-    for suffix in ("", *BESIDE):
-        old = path.with_name(path.name + suffix)
-        if old.exists():
-            kept.append(old.rename(path.with_name(f"{path.name}{ASIDE}{stamp}{suffix}")))
-    sync(path.parent)
-    draft.rename(path)
+    pairs = [
+        (path.with_name(path.name + end), path.with_name(f"{path.name}{ASIDE}{stamp}{end}"))
+        for end in ("", *BESIDE)
+    ]
+    moves = [(old, aside) for old, aside in pairs if old.exists()]
+    try:
+        for old, aside in moves:
+            old.rename(aside)
+        sync(path.parent)
+        draft.rename(path)
+    except BaseException:  # Ctrl-C too
+        _move_back(moves)
+        raise
     mark(path)
     sync(path.parent)
-    return tuple(kept)
+    return tuple(aside for _, aside in moves)
+
+
+def _move_back(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Give files their names again, the database last: a start refuses until it is there."""
+    for old, aside in reversed(moves):
+        if aside.exists():
+            aside.rename(old)
