@@ -175,14 +175,19 @@ def _chosen(
 
 
 def _confirm(call: Call, which: Which | None, identifiers: Sequence[str]) -> None:
-    """Ask on a terminal; raises UsageProblem where nobody can be asked, Abort on a no."""
+    """Ask on a terminal about any there are.
+
+    Raises UsageProblem where nobody can be asked, ClickException on a no.
+    """
     if not sys.stdin.isatty():
         raise UsageProblem("nobody can be asked here; add --yes")
     count = len(identifiers)
     if which is not None:
         meant = which
         count = _at_desk(call, lambda letters: letters.count(meant))
-    click.confirm(f"Give up {count} dead letter{'s' if count != 1 else ''} for good?", abort=True)
+    question = f"Give up {count} dead letter{'s' if count != 1 else ''} for good?"
+    if count and not click.confirm(question):
+        raise click.ClickException("nothing was dropped")
 
 
 def _tell(ctx: click.Context, call: Call, decided: Sequence[Decided], *, nothing: str) -> None:

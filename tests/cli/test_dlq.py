@@ -1,11 +1,13 @@
 """`bot-gateway dlq`: dead letters as operators see them, and what they decide."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 
+from gateway.cli.app import run
 from gateway.store.open import open_store
 from gateway.store.protocol import Store
 from gateway.store.protocol.dead_letters import DeadLetterFilter
@@ -29,6 +31,13 @@ kind = "telegram"
 bot = "support"
 token = "1:a"
 """
+
+
+class Keyboard(io.StringIO):
+    """Standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Letters:
@@ -286,6 +295,26 @@ class TestDrop:
 
         assert (result.code, letters.state(part_id)) == (2, "dead")
         assert "--yes" in result.err
+
+    @pytest.mark.parametrize(("answer", "ends"), [("n", (1, "dead")), ("y", (0, "cancelled"))])
+    def test_on_a_terminal_it_asks(
+        self,
+        command: CommandLine,
+        letters: Letters,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        answer: str,
+        ends: tuple[int, str],
+    ) -> None:
+        part_id = letters.part()
+        monkeypatch.setattr("sys.stdin", Keyboard(f"{answer}\n"))
+
+        code = run(["dlq", "drop", "--all", "--config", str(command.config)])
+
+        written = capsys.readouterr()
+        assert "Give up 1 dead letter for good?" in written.out
+        assert ("nothing was dropped" in written.err) == (answer == "n")
+        assert (code, letters.state(part_id)) == ends
 
     def test_there_is_nothing_to_drop(self, command: CommandLine) -> None:
         result = command("dlq", "drop", "--all", "--yes")
