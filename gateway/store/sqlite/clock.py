@@ -11,6 +11,7 @@ A `Mark` is the clock as one process leaves it to the next, for as long as the m
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from pathlib import Path
 MICROSECONDS = 1_000_000
 JUMP = 5 * MICROSECONDS
 """A wall that is further off than this has jumped; a smaller difference is left alone."""
+
+_MOST_JUMPS = 1_000
+"""Remembered for retention; a wall that jumps more often is of no use to anybody."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -61,7 +65,7 @@ class StoreClock:
         self._counted = counted
         self._boot = boot_id() if boot is None else boot
         self._offset = wall() - counted()
-        self._jumps: list[tuple[int, int]] = []
+        self._jumps: deque[tuple[int, int]] = deque(maxlen=_MOST_JUMPS)
 
     def __call__(self) -> int:
         """The time now."""

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import aiohttp
 
+from gateway.domain.channels import BUILT_IN_CHANNELS
 from gateway.testing.kills.history import Line
 from gateway.testing.kills.witness import Entry, Transcript, Violation
 from gateway.testing.process import GatewayProcess
 
 UNSETTLED: Final = ("pending", "sending", "open", "ambiguous")
 ERROR_LEVELS: Final = frozenset({"error", "critical"})
-PULLED: Final = frozenset({"api", "web"})
-"""Channels without deliveries: the transcript is the delivery."""
 GIVEN_UP: Final = "poison"
 LOOK_AGAIN_S: Final = 0.2
 READS_AT_ONCE: Final = 8
@@ -133,7 +132,7 @@ async def _pages(client: aiohttp.ClientSession, address: str) -> list[dict[str, 
 
 def _entry(message: dict[str, Any]) -> Entry:
     text = "".join(part.get("text", "") for part in message["content"])
-    is_pulled = message["channel"] in PULLED or message["delivery"] is None
+    is_pulled = message["channel"] in BUILT_IN_CHANNELS or message["delivery"] is None
     delivery = None if is_pulled else str(message["delivery"]["status"])
     return Entry(str(message["role"]), text, message["turn_id"], delivery)
 
