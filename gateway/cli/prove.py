@@ -82,7 +82,7 @@ async def _run(faults: Sequence[Fault], terms: Terms) -> Sequence[Row]:
         async for row in prove(faults, terms, tell=tell):
             rows.append(row)
             line = f"{row.fault.id:<4} {row.verdict:<8} {row.seconds:5.0f} s  {row.seen}"
-            progress.console.print(line)
+            progress.console.print(line, soft_wrap=True)
     return rows
 
 
