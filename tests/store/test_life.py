@@ -20,6 +20,7 @@ from gateway.store.migrate import Migration, load_migrations, pending_migrations
 from gateway.store.open import migrate_store, open_store
 from gateway.store.protocol import Store
 from gateway.store.protocol.coordination import StoredAnswer
+from gateway.store.sqlite.schema import check
 from gateway.store.sqlite.store import explained
 from tests.store.builders import (
     accept_one,
@@ -224,6 +225,18 @@ class TestDamage:
                 pass
 
         assert refused.value.code == "store_corrupt"
+
+    async def test_a_look_that_was_cut_short_finds_no_damage(self, file: SqliteWorld) -> None:
+        async with file.open() as store:
+            await talk(store)
+
+        with closing(sqlite3.connect(file.path)) as connection:
+            connection.set_progress_handler(lambda: True, 1)
+            unavailable = pytest.raises(StoreError, match="cannot be used now")
+            with unavailable as refused, explained(file.path):
+                check(connection, file.path)
+
+        assert refused.value.code == "store_unavailable"
 
     async def test_a_truncated_file_is_refused(self, file: SqliteWorld) -> None:
         async with file.open() as store:

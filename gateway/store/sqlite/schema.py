@@ -66,16 +66,14 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     """Look through the file; raises StoreError (`store_corrupt`) naming what was found.
 
     Above 256 MiB only the small tables are looked through, so that a start stays quick; the rest
-    of a large file is checked when it is backed up.
+    of a large file is checked when it is backed up. Raises sqlite3.Error as well: only some of them
+    mean damage, and `store_error` knows which.
     """
     is_small = path.stat().st_size <= _WHOLE_CHECK_BYTES
-    try:
-        if is_small:
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        else:
-            found = _check_small_tables(connection)
-    except sqlite3.DatabaseError as error:
-        raise corrupt_store(path, detail=str(error)) from error
+    if is_small:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    else:
+        found = _check_small_tables(connection)
     if found != "ok":
         raise corrupt_store(path, detail=found.splitlines()[-1])
 
