@@ -15,7 +15,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.call import Call, config_option, examples
-from gateway.cli.failures import EXIT_USAGE, explain_failure
+from gateway.cli.failures import EXIT_USAGE, OUTPUT_LOST, explain_failure
 
 NAME = "bot-gateway"
 DEBUG_VARIABLE = "BOT_GATEWAY_DEBUG"
@@ -106,6 +106,7 @@ def run(arguments: Sequence[str]) -> int:
     call = Call()
     try:
         result = cli.main(list(arguments), prog_name=NAME, standalone_mode=False, obj=call)
+        print(end="", flush=True)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return EXIT_USAGE
@@ -120,6 +121,8 @@ def run(arguments: Sequence[str]) -> int:
         failure = explain_failure(error)
         if failure.is_ours and call.keeps_log:
             _log_crash(error)
+        if failure.code == OUTPUT_LOST:
+            _close_output()
         failure.show(as_json="--json" in arguments)
         return failure.exit_code
     return result if isinstance(result, int) else 0
@@ -153,5 +156,5 @@ def _log_crash(error: Exception) -> None:
 
 
 def _close_output() -> None:
-    """Whoever read the output has gone: let nothing be written to it at exit."""
+    """Nobody takes the output any more: let nothing be written to it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,7 @@ to the log where there is one.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -25,6 +26,11 @@ EXIT_UNUSABLE = 78
 
 PASSING_STORE_TROUBLE = frozenset({"store_unavailable", "store_full"})
 """Codes of StoreError after which another start may succeed without a change."""
+
+
+OUTPUT_LOST = "output_lost"
+"""Code of a Failure after which nothing can be written to standard output."""
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class UsageProblem(click.ClickException):
@@ -76,6 +82,10 @@ def explain_failure(error: Exception) -> Failure:
             return Failure(exit_code, store.code, (store.message,))
         case GatewayError() as known:
             return Failure(EXIT_FAILED, known.code, (known.message,))
+        case OSError(filename=None, errno=number) as lost if number in _OUTPUT_ERRORS:
+            # The files of a store are StoreErrors by now, and other files have their name.
+            said = f"The output cannot be written: {lost.strerror}."
+            return Failure(EXIT_FAILED, OUTPUT_LOST, (said,))
         case unknown:
             return _unexpected(unknown)
 

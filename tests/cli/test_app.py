@@ -1,6 +1,7 @@
 """The command as a whole: help, mistyped words, where options may stand, errors and exit codes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -136,6 +137,26 @@ def test_a_mistake_of_the_program_is_one_line_without_a_trace(
     assert result.code == 1
     assert len(result.error_lines) == 1
     assert "ModuleNotFoundError" in result.err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_output_that_cannot_be_written_is_told_in_one_line(
+    command: CommandLine, options: tuple[str, ...], unbuffered: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "gateway", "check", *options, "--config", str(command.config)],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+
+    assert found.returncode == 1
+    assert len(found.stderr.splitlines()) == 1
+    assert "The output cannot be written: No space left on device." in found.stderr
 
 
 def test_the_trace_of_a_mistake_can_be_asked_for(

@@ -1,5 +1,7 @@
 """Which error leads to which exit code and words."""
 
+import errno
+
 import click
 import pytest
 
@@ -21,11 +23,18 @@ from tests.cli.moments import NOON
         (StoreError("newer", transient=False, code="store_newer"), 78),
         (StoreError("not writable", code="store_read_only"), 78),
         (StoreError("full", code="store_full"), 1),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
         (RuntimeError("what?"), 1),
     ],
 )
 def test_every_error_has_its_exit_code(error: Exception, exit_code: int) -> None:
     assert explain_failure(error).exit_code == exit_code
+
+
+def test_a_file_that_cannot_be_made_is_not_taken_for_the_output() -> None:
+    failure = explain_failure(OSError(errno.ENOSPC, "No space left on device", "draft"))
+
+    assert failure.code == "internal"
 
 
 def test_every_problem_of_a_configuration_is_a_line() -> None:
