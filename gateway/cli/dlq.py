@@ -19,11 +19,10 @@ from gateway.cli.call import Call, Function, common_options, config_option, exam
 from gateway.cli.configuration import read_config
 from gateway.cli.failures import EXIT_FAILED, UsageProblem
 from gateway.cli.screen import add_row, as_json, print_json, print_list, screen, shown, table
-from gateway.daemon.beside import beside
+from gateway.daemon.beside import Desk, beside
 from gateway.service.dead_letters import (
     DeadDelivery,
     DeadLetter,
-    DeadLetterService,
     Decided,
     Detail,
     LetterState,
@@ -65,7 +64,7 @@ def command() -> None:
 def list_letters(call: Call, state: LetterState | None, channel: str | None, limit: int) -> None:
     """List dead letters, the newest first."""
     which = Which(state=state, channel=channel)
-    found = _at_desk(call, lambda letters: letters.letters(which, limit=limit))
+    found = _at_desk(call, lambda desk: desk.dead_letters.letters(which, limit=limit))
     if call.wants_json:
         print_json([_summary(letter) for letter in found])
     elif not found:
@@ -84,7 +83,7 @@ def list_letters(call: Call, state: LetterState | None, channel: str | None, lim
 @common_options
 def show(call: Call, identifier: str) -> None:
     """Show everything about one: its text or bytes, what went wrong, what a replay would do."""
-    found = _at_desk(call, lambda letters: letters.detail(identifier))
+    found = _at_desk(call, lambda desk: desk.dead_letters.detail(identifier))
     if call.wants_json:
         print_json(_document(found))
     else:
@@ -109,16 +108,23 @@ def replay(
     """Send parts again, each at the end of what waits for its chat.
 
     Later parts of the same reply that were given up because of it go along. A person may get a held
-    part twice. A running daemon sends them within a moment.
+    part twice. A running daemon sends them within a moment; without one they wait for its start.
     """
     which = _chosen(identifiers, **options)
 
-    async def act(letters: DeadLetterService) -> list[Decided]:
+    async def act(desk: Desk) -> tuple[list[Decided], bool]:
+        letters = desk.dead_letters
         if which is not None:
-            return await letters.replay_all(which)
-        return await letters.replay(identifiers)
+            decided = await letters.replay_all(which)
+        else:
+            decided = await letters.replay(identifiers)
+        return decided, (await desk.operations.status()).is_running
 
-    _tell(ctx, call, _at_desk(call, act), nothing="There was nothing to replay.")
+    decided, is_running = _at_desk(call, act)
+    _tell(call, decided, nothing="There was nothing to replay.")
+    if not is_running and not call.wants_json and any(each.is_done for each in decided):
+        click.echo("No gateway runs here: what was replayed goes out when one starts.")
+    _leave(ctx, decided)
 
 
 @command.command(
@@ -141,21 +147,23 @@ def drop(
     if not yes:
         _confirm(call, which, identifiers)
 
-    async def act(letters: DeadLetterService) -> list[Decided]:
+    async def act(desk: Desk) -> list[Decided]:
         if which is not None:
-            return await letters.drop_all(which)
-        return await letters.drop(identifiers)
+            return await desk.dead_letters.drop_all(which)
+        return await desk.dead_letters.drop(identifiers)
 
-    _tell(ctx, call, _at_desk(call, act), nothing="There was nothing to drop.")
+    decided = _at_desk(call, act)
+    _tell(call, decided, nothing="There was nothing to drop.")
+    _leave(ctx, decided)
 
 
-def _at_desk(call: Call, ask: Callable[[DeadLetterService], Awaitable[Value]]) -> Value:
-    """Ask the service beside whatever runs."""
+def _at_desk(call: Call, ask: Callable[[Desk], Awaitable[Value]]) -> Value:
+    """Ask the services beside whatever runs."""
     config = read_config(call)
 
     async def asked() -> Value:
         async with beside(config) as desk:
-            return await ask(desk.dead_letters)
+            return await ask(desk)
 
     return asyncio.run(asked())
 
@@ -177,21 +185,25 @@ def _chosen(
 def _confirm(call: Call, which: Which | None, identifiers: Sequence[str]) -> None:
     """Ask on a terminal about any there are.
 
-    Raises UsageProblem where nobody can be asked, ClickException on a no.
+    Raises UsageProblem where nobody can be asked, NotFound and Conflict where an id that is named
+    is no dead letter, ClickException on a no.
     """
     if not sys.stdin.isatty():
         raise UsageProblem("nobody can be asked here; add --yes")
-    count = len(identifiers)
-    if which is not None:
-        meant = which
-        count = _at_desk(call, lambda letters: letters.count(meant))
+
+    async def count_them(desk: Desk) -> int:
+        if which is not None:
+            return await desk.dead_letters.count(which)
+        return await desk.dead_letters.count_named(identifiers)
+
+    count = _at_desk(call, count_them)
     question = f"Give up {count} dead letter{'s' if count != 1 else ''} for good?"
     if count and not click.confirm(question):
         raise click.ClickException("nothing was dropped")
 
 
-def _tell(ctx: click.Context, call: Call, decided: Sequence[Decided], *, nothing: str) -> None:
-    """Print what became of each; exit code 1 when one that was named stayed as it was."""
+def _tell(call: Call, decided: Sequence[Decided], *, nothing: str) -> None:
+    """Print what became of each."""
     if call.wants_json:
         print_json([_outcome(each) for each in decided])
     elif not decided:
@@ -202,6 +214,10 @@ def _tell(ctx: click.Context, call: Call, decided: Sequence[Decided], *, nothing
             outcome = Text(each.outcome, style=OUTCOME_STYLES.get(each.outcome, "green"))
             add_row(rows, each.id, outcome, each.note)
         print_list(rows)
+
+
+def _leave(ctx: click.Context, decided: Sequence[Decided]) -> None:
+    """End with exit code 1 when one that was named stayed as it was."""
     ctx.exit(0 if all(each.is_done for each in decided) else EXIT_FAILED)
 
 

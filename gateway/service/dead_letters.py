@@ -150,8 +150,7 @@ class DeadLetterService:
 
     async def replay(self, identifiers: Sequence[str]) -> list[Decided]:
         """Send these again, each at the end of its lane; NotFound before it does anything."""
-        letters = [await self._known(identifier) for identifier in dict.fromkeys(identifiers)]
-        return await self._replay_in_order(letters)
+        return await self._replay_in_order(await self._named(identifiers))
 
     async def replay_all(self, which: Which) -> list[Decided]:
         """Send all of these again, in the order in which they were made."""
@@ -164,8 +163,7 @@ class DeadLetterService:
 
     async def drop(self, identifiers: Sequence[str]) -> list[Decided]:
         """Give these up for good; they stay in history. Raises NotFound before anything is done."""
-        letters = [await self._known(identifier) for identifier in dict.fromkeys(identifiers)]
-        return await self._drop(letters)
+        return await self._drop(await self._named(identifiers))
 
     async def drop_all(self, which: Which) -> list[Decided]:
         """Give all of these up for good."""
@@ -180,6 +178,13 @@ class DeadLetterService:
         deliveries = await self._deliveries(which.deliveries(limit=EVERYTHING))
         events = await self._store.unreadable_events(limit=EVERYTHING) if which.has_events else []
         return len(deliveries) + len(events)
+
+    async def count_named(self, identifiers: Sequence[str]) -> int:
+        """How many are named, each counted once; raises NotFound and Conflict as `drop` does."""
+        return len(await self._named(identifiers))
+
+    async def _named(self, identifiers: Sequence[str]) -> list[DeadDelivery | UnreadableEvent]:
+        return [await self._known(identifier) for identifier in dict.fromkeys(identifiers)]
 
     async def _replay_in_order(
         self, letters: Sequence[DeadDelivery | UnreadableEvent]

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gateway.cli.app import run
 from gateway.store.open import open_store
 from gateway.store.protocol import Store
+from gateway.store.protocol.coordination import Instance
 from gateway.store.protocol.dead_letters import DeadLetterFilter
 from gateway.store.protocol.inbox import KeepUnreadable
 from tests.cli.conftest import CONFIG, CommandLine
@@ -31,6 +33,10 @@ kind = "telegram"
 bot = "support"
 token = "1:a"
 """
+
+
+NOW = datetime.now(UTC)
+DAEMON = Instance("inst_1", "host", "1", started_at=NOW, heartbeat_at=NOW, snapshot={})
 
 
 class Keyboard(io.StringIO):
@@ -215,6 +221,26 @@ class TestReplay:
         assert list(outcomes.values()) == ["replayed", "went along", "went along"]
         assert letters.due() == list(outcomes)
 
+    def test_without_a_daemon_it_says_when_it_goes_out(
+        self, command: CommandLine, letters: Letters
+    ) -> None:
+        part_id = letters.part()
+
+        assert "goes out when one starts" in command("dlq", "replay", part_id).out
+
+    def test_beside_a_daemon_it_says_no_such_thing(
+        self, command: CommandLine, letters: Letters
+    ) -> None:
+        part_id = letters.part()
+        letters.run(lambda store: store.beat(DAEMON))
+
+        assert "starts" not in command("dlq", "replay", part_id).out
+
+    def test_what_stays_does_not_go_out_when_one_starts(
+        self, command: CommandLine, letters: Letters
+    ) -> None:
+        assert "starts" not in command("dlq", "replay", letters.event(b"{")).out
+
     def test_a_held_part_comes_with_a_warning(self, command: CommandLine, letters: Letters) -> None:
         assert "would get it twice" in command("dlq", "replay", letters.part(state="held")).out
 
@@ -315,6 +341,24 @@ class TestDrop:
         assert "Give up 1 dead letter for good?" in written.out
         assert ("nothing was dropped" in written.err) == (answer == "n")
         assert (code, letters.state(part_id)) == ends
+
+    @pytest.mark.parametrize("state", ["sent", None], ids=["sent", "unknown"])
+    def test_nobody_is_asked_about_what_is_no_dead_letter(
+        self,
+        command: CommandLine,
+        letters: Letters,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        state: str | None,
+    ) -> None:
+        other = "dlv_none" if state is None else letters.part(state=state)
+        monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
+
+        code = run(["dlq", "drop", letters.part("two"), other, "--config", str(command.config)])
+
+        written = capsys.readouterr()
+        assert (code, written.out) == (1, "")
+        assert other in written.err
 
     def test_there_is_nothing_to_drop(self, command: CommandLine) -> None:
         result = command("dlq", "drop", "--all", "--yes")
