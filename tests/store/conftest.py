@@ -8,6 +8,17 @@ import pytest
 from gateway.store.protocol import Store
 from tests.store.worlds import FixedClock, SqliteWorld, World
 
+pytest.register_assert_rewrite(
+    "tests.store.machine",
+    "tests.store.machine_arrivals",
+    "tests.store.machine_deliveries",
+    "tests.store.machine_operators",
+    "tests.store.machine_crashes",
+    "tests.store.machine_turns",
+    "tests.store.model",
+    "tests.store.model_lanes",
+)
+
 
 @pytest.fixture(params=["sqlite"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
