@@ -13,7 +13,7 @@ def signature_of(body: bytes, *, secret: str, timestamp: str) -> str:
     """The value of X-Slack-Signature.
 
     >>> signature_of(b"{}", secret="s", timestamp="1531420618")[:10]
-    'v0=b4e6a53'
+    'v0=ab10ca3'
     """
     base = b"v0:" + timestamp.encode() + b":" + body
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
