@@ -49,7 +49,9 @@ async def test_an_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -
         await replies(telegram, 1)
 
         await gateway.stop()
+        connections = len(telegram.calls_of("getWebhookInfo"))
         await gateway.start()
+        await telegram.wait_for_calls("getWebhookInfo", connections + 1, timeout_s=PATIENCE_S)
         copies += await telegram.post_to_webhook(update, 10)
         telegram.post_text(CHAT, CHAT, "two")
 
