@@ -22,7 +22,7 @@ run: $(RUN) ## serve the demo on http://127.0.0.1:8080, offline, without a key
 	@exec $(BIN)/bot-gateway serve --demo --config config.example.toml
 
 test: $(DEV) ## run the whole test suite
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3 --dist worksteal
 
 check: $(DEV) ## format, lint, types, import rules, tests: what CI runs
 	$(BIN)/ruff format --check $(CODE)

@@ -35,8 +35,10 @@ token = "1:a"
 """
 
 
-NOW = datetime.now(UTC)
-DAEMON = Instance("inst_1", "host", "1", started_at=NOW, heartbeat_at=NOW, snapshot={})
+def daemon() -> Instance:
+    """A daemon that has just beaten."""
+    now = datetime.now(UTC)
+    return Instance("inst_1", "host", "1", started_at=now, heartbeat_at=now, snapshot={})
 
 
 class Keyboard(io.StringIO):
@@ -232,7 +234,7 @@ class TestReplay:
         self, command: CommandLine, letters: Letters
     ) -> None:
         part_id = letters.part()
-        letters.run(lambda store: store.beat(DAEMON))
+        letters.run(lambda store: store.beat(daemon()))
 
         assert "starts" not in command("dlq", "replay", part_id).out
 
