@@ -12,8 +12,8 @@ from typing import Final, TypedDict
 
 from telegramify_markdown import MessageEntity, RenderConfig, convert
 
-from channels.telegram.cut import Range, index_at, pieces, unit_offsets
 from gateway.contract import Json, OutboundMessage
+from gateway.contract.cut import Range, index_at, pieces, unit_offsets
 
 TEXT_UNITS: Final = 4096
 """Longest text. Bot API, sendMessage: 1-4096 characters after entities parsing (November 2026)."""

@@ -25,11 +25,10 @@ from channels.telegram.failures import TOKEN_REFUSED
 from channels.telegram.parse import ALLOWED_UPDATES
 from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
+from gateway.contract.raw_body import UnusableBody, raw_body
 from gateway.errors import GatewayError, RequestError
 
 SECRET_HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
-
-MAX_BODY_BYTES: Final = 1_048_576
 
 _NOTE: Final = "webhook"
 _RETRY_AFTER_S: Final = 5
@@ -53,9 +52,10 @@ class WebhookCalls:
         door = self._door()
         if door is None:
             return _later()
-        body = await _body(request)
-        if isinstance(body, web.Response):
-            return body
+        try:
+            body = await raw_body(request)
+        except UnusableBody as error:
+            return web.Response(status=error.status)
         try:
             await _take(door, body)
         except GatewayError as error:
@@ -139,21 +139,6 @@ def _trouble(state: WebhookState, *, now: datetime) -> str | None:
     if state.last_error and state.last_error_at and now - state.last_error_at < _FRESH:
         return f"Telegram says: {state.last_error}; {state.pending} updates wait"
     return None
-
-
-async def _body(request: web.Request) -> bytes | web.Response:
-    """The body, or the answer to one that cannot be taken."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        return web.Response(status=413)
-    body = bytearray()
-    try:
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                return web.Response(status=413)
-    except web.RequestPayloadError:
-        return web.Response(status=400)
-    return bytes(body)
 
 
 async def _take(door: Door, body: bytes) -> None:

@@ -7,21 +7,31 @@ channel on its own: one that cannot connect never stops the others or the daemon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 
 import structlog
 
-from gateway.contract import Channel, HealthState, Inbound, Json, Unreadable
-from gateway.errors import DeliveryRefused, GatewayError, RequestError, StoreError, Unavailable
+from gateway.contract import Address, Channel, HealthState, Inbound, Json, Unreadable
+from gateway.errors import (
+    DeliveryRefused,
+    GatewayError,
+    NotFound,
+    RequestError,
+    StoreError,
+    Unavailable,
+)
 from gateway.flow.intake import Intake
 from gateway.store.protocol import Store
 
 log = structlog.get_logger(__name__)
 
 RETRY_DELAYS_S = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+KINDS = 100
+"""Kinds of ignored events counted apart: a platform must not fill our memory with words."""
 STABLE_S = 30.0
 """A connection that held this long is no longer counted as a failed one when it breaks."""
 
@@ -50,6 +60,7 @@ class ChannelPort:
         self._intake = intake
         self._connected = connected
         self.status = ChannelHealth(since=datetime.now(UTC))
+        self.ignored_events: Counter[str] = Counter()
 
     async def accept(
         self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
@@ -91,9 +102,28 @@ class ChannelPort:
         """A small durable value of this channel, or None."""
         return await self._store.note(self.channel.name, key)
 
-    async def keep_note(self, key: str, value: Json | None) -> None:
+    async def keep_note(self, key: str, value: Json | None, *, is_secret: bool = False) -> None:
         """Store, replace or remove a small durable value."""
+        if is_secret and value is not None:
+            raise Unavailable("secrets cannot be kept yet", retry_after_s=60)
         await self._store.keep_note(self.channel.name, key, value)
+
+    def open_file(self, ref: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of an attachment; raises NotFound."""
+        raise NotFound(f"There is no file {ref}.")
+
+    async def heard_at(self, account: str, address: Address) -> datetime | None:
+        """When a person last wrote at that address, or None."""
+        return await self._intake.heard_at(self.channel.name, account, address)
+
+    def suggestions(self) -> Sequence[str]:
+        """What the channel's bot offers to ask first."""
+        return self._intake.suggestions(self.channel.name)
+
+    def ignored(self, kind: str) -> None:
+        """Count an event that means nothing to us."""
+        known = kind if kind in self.ignored_events or len(self.ignored_events) < KINDS else "other"
+        self.ignored_events[known] += 1
 
     def connect(self, *, is_connected: bool) -> None:
         """Note in the set of connected channels whether this one can send."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 from typing import assert_never
 
@@ -19,6 +20,7 @@ from gateway.contract import (
     Address,
     AddressMoved,
     Arrival,
+    ConsentChanged,
     DeliveryReport,
     Inbound,
     InboundMessage,
@@ -26,6 +28,8 @@ from gateway.contract import (
     MessageEdited,
     OutboundMessage,
     Reachability,
+    Sender,
+    StopPressed,
     Unreadable,
 )
 from gateway.domain.conversation import ContentPart, FilePart, Message, TextPart
@@ -135,6 +139,18 @@ class Intake:
         if entries or position:
             await self.accept(entries, cursor=position)
 
+    def suggestions(self, channel: str) -> Sequence[str]:
+        """What the bot of that channel offers to ask first."""
+        catalogue = self._catalogue()
+        binding = catalogue.channels[channel]
+        bot = catalogue.bot(binding.project_id, binding.bot)
+        return bot.suggestions if bot is not None else ()
+
+    async def heard_at(self, channel: str, account: str, address: Address) -> datetime | None:
+        """When a person last wrote at that address of a channel, or None."""
+        project_id = self._catalogue().channels[channel].project_id
+        return await self._store.heard_at(project_id, account=account, address=address)
+
     def _follow_up(self, entry: Entry, result: Accepted) -> None:
         if result.digest_differs:
             log.warning("inbox_digest_mismatch", turn_id=result.turn_id)
@@ -169,6 +185,16 @@ class Intake:
                     address=inbound.address,
                     message_ref=inbound.message_ref,
                     text=inbound.text,
+                )
+            case StopPressed():
+                return _stop(inbound, binding)
+            case ConsentChanged():
+                return SetReachability(
+                    project_id=project,
+                    event=event,
+                    account=account,
+                    address=inbound.address,
+                    is_reachable=not inbound.is_opted_out,
                 )
             case AddressMoved():
                 return MoveAddress(
@@ -209,7 +235,6 @@ class Intake:
         bot = self._catalogue().bot(binding.project_id, binding.bot)
         answer = gate.answer(inbound, binding=binding, bot=bot)
         terminal = await self._terminal(answer, inbound, binding) if answer else None
-        sender = inbound.sender
         message = inbound if isinstance(inbound, InboundMessage) else None
         return NewTurn(
             project_id=binding.project_id,
@@ -220,9 +245,7 @@ class Intake:
             kind="command" if terminal else "message",
             message=_user_message(inbound),
             event=_event(inbound),
-            identity=IdentityKey(
-                platform=sender.platform, external_id=sender.external_id, name=sender.name
-            ),
+            identity=_identity(inbound.sender),
             address=inbound.address,
             session_idle_s=bot.session_idle_s if bot else 0,
             reopens=True,
@@ -270,6 +293,27 @@ class Intake:
             NewDelivery(id=new_delivery_id(), part_no=number, part=part)
             for number, part in enumerate(parts)
         )
+
+
+def _stop(pressed: StopPressed, binding: ChannelBinding) -> NewTurn:
+    """A command without words: it cancels what runs and waits, and is not answered."""
+    return NewTurn(
+        project_id=binding.project_id,
+        channel=binding.name,
+        account=pressed.account,
+        bot=binding.bot,
+        turn_id=new_turn_id(),
+        kind="command",
+        event=_event(pressed),
+        identity=_identity(pressed.sender),
+        address=pressed.address,
+        reopens=True,
+        terminal=TerminalTurn(state="done", cancels=True),
+    )
+
+
+def _identity(sender: Sender) -> IdentityKey:
+    return IdentityKey(platform=sender.platform, external_id=sender.external_id, name=sender.name)
 
 
 def _user_message(inbound: InboundMessage | ActionPressed) -> Message:

@@ -6,11 +6,13 @@ async with channel.connected(host), channel.receiving():
 await host.until(lambda: host.texts == ["Hello"])
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
-from gateway.contract import HealthState, Inbound, Json
-from gateway.errors import StoreError
+from gateway.contract import Address, HealthState, Inbound, Json
+from gateway.errors import NotFound, StoreError
 from gateway.testing.loopback import Changes
 
 
@@ -23,6 +25,11 @@ class FakeHost:
         self.notes: dict[str, Json] = {}
         self.states: list[tuple[HealthState, str | None]] = []
         self.failures: list[Exception] = []
+        self.secret_notes: set[str] = set()
+        self.files: dict[str, bytes] = {}
+        self.heard: dict[Address, datetime] = {}
+        self.offers: Sequence[str] = ()
+        self.ignored_kinds: Counter[str] = Counter()
         self.refused = 0
         self.unreadable_cursors = 0
         self.unwritable_cursors = 0
@@ -69,12 +76,32 @@ class FakeHost:
         """A kept note."""
         return self.notes.get(key)
 
-    async def keep_note(self, key: str, value: Json | None) -> None:
-        """Keep, replace or remove a note."""
+    async def keep_note(self, key: str, value: Json | None, *, is_secret: bool = False) -> None:
+        """Keep, replace or remove a note; `secret_notes` names those that are to be encrypted."""
         if value is None:
             self.notes.pop(key, None)
         else:
             self.notes[key] = value
+        (self.secret_notes.add if is_secret else self.secret_notes.discard)(key)
+
+    async def open_file(self, ref: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file in `files`."""
+        if ref not in self.files:
+            raise NotFound("There is no such file.")
+        yield self.files[ref]
+
+    async def heard_at(self, account: str, address: Address) -> datetime | None:
+        """The time kept in `heard` for that address."""
+        return self.heard.get(address)
+
+    def suggestions(self) -> Sequence[str]:
+        """What is to be offered first."""
+        return self.offers
+
+    def ignored(self, kind: str) -> None:
+        """Count an event that means nothing."""
+        self.ignored_kinds[kind] += 1
+        self._changes.tell()
 
     def health(self, state: HealthState, *, reason: str | None = None) -> None:
         """Note how the channel says it is."""

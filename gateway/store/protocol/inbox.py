@@ -223,3 +223,9 @@ class InboxStore(Protocol):
     async def cursor(self, account: str, name: str) -> str | None:
         """The last committed cursor of that name, or None."""
         ...
+
+    async def heard_at(
+        self, project_id: ProjectId, *, account: str, address: Address
+    ) -> datetime | None:
+        """When a person last wrote at that address, or None."""
+        ...

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from typing import assert_never
 
+from gateway.contract import Address
+from gateway.domain.ids import ProjectId
 from gateway.domain.policy import QueueLimits
 from gateway.store.protocol.inbox import (
     Accepted,
@@ -19,7 +22,7 @@ from gateway.store.protocol.inbox import (
     ReportDelivery,
     SetReachability,
 )
-from gateway.store.rows import clean
+from gateway.store.rows import clean, to_time
 from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.arrivals import Batch, accept_turn
 from gateway.store.sqlite.dedupe import find_copy, remember_event
@@ -35,6 +38,10 @@ _CURSOR = "SELECT value FROM cursor WHERE account = ? AND name = ?"
 _PUT_CURSOR = """
 INSERT INTO cursor (account, name, value, updated_at) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+"""
+_HEARD_AT = """
+SELECT last_inbound_at FROM address
+ WHERE project_id = ? AND channel = ? AND account = ? AND chat = ? AND thread = ?
 """
 
 Notice = EditMessage | MoveAddress | SetReachability | ReportDelivery | KeepUnreadable
@@ -69,6 +76,15 @@ class SqliteInbox(Area):
         """The last committed cursor of that name, or None."""
         row = await self._readers.one(_CURSOR, (account, name))
         return None if row is None else row[0]
+
+    async def heard_at(
+        self, project_id: ProjectId, *, account: str, address: Address
+    ) -> datetime | None:
+        """When a person last wrote at that address, or None."""
+        chat, thread = clean(address.chat), clean(address.thread or "")
+        key = (project_id, address.channel, clean(account), chat, thread)
+        row = await self._readers.one(_HEARD_AT, key)
+        return None if row is None or row[0] is None else to_time(row[0])
 
 
 def _accept(db: sqlite3.Connection, entry: Entry, batch: Batch) -> Accepted:

@@ -1,7 +1,7 @@
 """What every channel must do: hear without losing, send one part once, and tell errors apart.
 
 Pytest collects the tests in the classes of channel authors that derive from this one. The order of
-the chapters is that of `gateway/contract.py`.
+the chapters is that of `gateway/contract/`.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from channels.telegram import render
-from channels.telegram.cut import units
 from channels.telegram.render import TEXT_UNITS, formatted, parts
 from gateway.contract import Address, OutboundMessage, ReplyTo
+from gateway.contract.cut import units
 from gateway.testing.telegram.rules import broken_limit
 
 MARKDOWN = st.lists(

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from channels.telegram.webhook import MAX_BODY_BYTES, SECRET_HEADER
+from channels.telegram.webhook import SECRET_HEADER
 from gateway.contract import Unreadable
+from gateway.contract.raw_body import MAX_BODY_BYTES
 from gateway.errors import StoreError, Unavailable
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost

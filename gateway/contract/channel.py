@@ -1,226 +1,40 @@
-"""The channel contract: all that an adapter to a messaging platform has to know.
-
-A channel author reads this file and needs no other. An adapter connects to one platform account,
-turns what arrives into `Inbound` values, and sends rendered parts. It knows no bot, no session, no
-database. Two rules matter most:
-
-1. **Accept, then acknowledge.** `ChannelHost.accept` returns only when everything it was given is
-   on disk. Only then tell the platform (HTTP 200, next offset, envelope ack). If it raises, answer
-   503 or do not advance: the platform will redeliver, and duplicates are dropped by external id.
-2. **One part, one try.** `deliver` sends exactly one part once. It never retries, sleeps or splits:
-   it raises one of three errors and the outbox decides. `DeliveryLater`: certainly not sent.
-   `DeliveryUnknown`: written, no answer. `DeliveryRefused`: never.
-
-Everything here is plain data without platform notions; parts are plain JSON and are stored.
-"""
+"""The adapter itself, what it can do, and what the gateway offers to it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel
 
-Json = Mapping[str, Any]
-"""A JSON object as Python values; what a rendered part and a note are made of."""
+from gateway.contract.inbound import Inbound
+from gateway.contract.outbound import OutboundMessage, Receipt, ReplyTo, SentQuery
+from gateway.contract.values import Address, Attachment, Json
+from gateway.errors import DeliveryRefused
 
 LiveKind = Literal["none", "signal", "preview", "message"]
 HealthState = Literal["starting", "connected", "degraded", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a reply goes: configured channel name, chat id, thread id or None."""
-
-    channel: str
-    chat: str
-    thread: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who wrote: the platform's stable user id, and what may be shown of them.
-
-    `platform` is the namespace of the id (`telegram`, `slack`, `sms`, `whatsapp`, `web`, `api`).
-    """
-
-    platform: str
-    external_id: str
-    name: str | None = None
-    locale: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file as the platform describes it; the bytes are fetched later through `ref`."""
-
-    kind: Literal["image", "audio", "video", "document"]
-    ref: str
-    name: str | None = None
-    mime: str | None = None
-    size_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """What every inbound value carries.
-
-    `account` is the platform's own account (bot id, team id, account SID): dedupe is by
-    (account, external_id), so a renamed channel repeats nothing. `second_id` is a second key
-    under which the same event may arrive again. `digest` is the SHA-256 of the raw event.
-    """
-
-    account: str
-    external_id: str
-    digest: bytes
-    second_id: str | None = None
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundMessage(Arrival):
-    """A person wrote something.
-
-    `source_order` sorts messages of one chat by the platform's own order. `message_ref` is the
-    platform's id of the message, so that a reply can point to it. `group_id` joins several
-    arrivals to one message (an album). `is_direct` is False in groups.
-    """
-
-    address: Address
-    sender: Sender
-    text: str
-    message_ref: str | None = None
-    attachments: tuple[Attachment, ...] = ()
-    group_id: str | None = None
-    source_order: int | None = None
-    is_direct: bool = True
-    sent_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageEdited(Arrival):
-    """A person changed a message they had sent: `text` is the new text."""
-
-    address: Address
-    sender: Sender
-    message_ref: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionPressed(Arrival):
-    """A person pressed a button we had shown; `value` is what the button carried."""
-
-    address: Address
-    sender: Sender
-    value: str
-    message_ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressMoved(Arrival):
-    """A chat has a new id on the platform; everything of the old one belongs to the new one."""
-
-    old: Address
-    new: Address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reachability(Arrival):
-    """A person blocked or unblocked us, or a group threw us out or took us in."""
-
-    address: Address
-    is_reachable: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryReport(Arrival):
-    """The platform's later word on a delivery; found by our `delivery_id` or by `provider_id`."""
-
-    status: Literal["sent", "delivered", "read", "failed"]
-    delivery_id: str | None = None
-    provider_id: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable(Arrival):
-    """An event that should have been readable and was not: kept raw, for the operator."""
-
-    raw: bytes
-    reason: str
-
-
-Inbound = (
-    InboundMessage
-    | MessageEdited
-    | ActionPressed
-    | AddressMoved
-    | Reachability
-    | DeliveryReport
-    | Unreadable
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """A choice shown under a message; `value` comes back in `ActionPressed`."""
-
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyTo:
-    """The message and the sender that are answered."""
-
-    message_ref: str
-    sender_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboundMessage:
-    """What to say: plain Markdown, and what goes with it. `render` makes it fit the platform."""
-
-    address: Address
-    text: str
-    attachments: tuple[Attachment, ...] = ()
-    buttons: tuple[Button, ...] = ()
-    reply_to: ReplyTo | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The platform took the part; `provider_id` is its id of the message, if it gives one."""
-
-    provider_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentQuery:
-    """A doubtful delivery: what was sent where, and since when it may stand there.
-
-    An empty part asks for the message that was opened for that delivery, finished or not.
-    """
-
-    delivery_id: str
-    address: Address
-    part: Json
-    since: datetime
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a platform takes messages: sustained rates per second, and short bursts."""
+    """How fast a platform takes messages: sustained rates per second, and short bursts.
+
+    `slow` tells the addresses where `slow_per_s` and `slow_burst` hold instead (groups). Live
+    output of kind `message` counts like messages and goes behind them.
+    """
 
     account_per_s: float = 0
     address_per_s: float = 0
     address_burst: int = 1
+    slow: Callable[[Address], bool] | None = None
+    slow_per_s: float = 0
+    slow_burst: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,8 +103,24 @@ class ChannelHost(Protocol):
         """A small durable value of this channel, or None."""
         ...
 
-    async def keep_note(self, key: str, value: Json | None) -> None:
-        """Store, replace or (None) remove a small durable value."""
+    async def keep_note(self, key: str, value: Json | None, *, is_secret: bool = False) -> None:
+        """Store, replace or (None) remove a small durable value; a secret one is encrypted."""
+        ...
+
+    def open_file(self, ref: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of an attachment that is to be sent, in pieces; raises NotFound when gone."""
+        ...
+
+    async def heard_at(self, account: str, address: Address) -> datetime | None:
+        """When a person last wrote at that address, or None."""
+        ...
+
+    def suggestions(self) -> Sequence[str]:
+        """What a person may be offered to ask first; often nothing."""
+        ...
+
+    def ignored(self, kind: str) -> None:
+        """Count an event that means nothing to us; `kind` is the platform's word for it."""
         ...
 
     def health(self, state: HealthState, *, reason: str | None = None) -> None:
@@ -361,6 +191,14 @@ class Channel(ABC):
         then the receipt's `provider_id`.
         """
         return None
+
+    def fetch(self, attachment: Attachment) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file that arrived, in pieces.
+
+        Whoever reads stops at their own limit. Raises `DeliveryLater` when it may be tried again
+        and `DeliveryRefused` when the file will never be given, at once or at the first piece.
+        """
+        raise DeliveryRefused("this channel has no files")
 
     @asynccontextmanager
     async def live(

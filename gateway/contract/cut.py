@@ -1,5 +1,6 @@
-"""Cuts a long text into pieces that a platform takes. Pure; knows nothing of Markdown.
+"""Cuts a long text into pieces that a platform takes: for every channel's `render`.
 
+Pure; knows nothing of Markdown and of no platform.
 Takes a text, a limit in UTF-16 units and the stretches that should stay whole. Gives index ranges
 in order; between two of them only white space is left out. A cut is made at the best place of the
 later half of what fits: between paragraphs, then lines, then (inside code and quotes) lines, then

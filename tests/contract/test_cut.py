@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.telegram.cut import index_at, joined, pieces, unit_offsets, units
+from gateway.contract.cut import index_at, joined, pieces, unit_offsets, units
 
 
 def cut(text: str, limit: int, **stretches) -> list[str]:
