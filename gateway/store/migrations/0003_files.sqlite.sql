@@ -1,0 +1,1 @@
+-- Files that people sent and bots send: their bytes in pieces, and where they came from.

@@ -1,0 +1,1 @@
+-- Who may write: link codes, linked identities, consent.
