@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from bench import rows
+from bench import channels, rows
 from bench.processes import LOAD_CPU, pin
 from bench.row import Row, as_json
 
@@ -22,6 +22,8 @@ PARTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "store": rows.large_store,
     "memory": rows.memory,
     "start": rows.start,
+    "telegram": channels.telegram,
+    "slack": channels.slack,
 }
 
 

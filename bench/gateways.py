@@ -114,20 +114,28 @@ async def model(*options: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def gateway(
-    model_url: str | None, *, prepare: Callable[[Path], None] | None = None
+    model_url: str | None,
+    *,
+    prepare: Callable[[Path], None] | None = None,
+    channels: str = "",
+    unpaced: str | None = None,
 ) -> AsyncIterator[Server]:
-    """A gateway on a fresh folder; `prepare` is given the folder once the store was made."""
+    """A gateway on a fresh folder; `prepare` is given the folder once the store was made.
+
+    `channels` is added to the configuration; `unpaced` names the adapter whose pace is lifted.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), free_port()
         chosen = SCRIPTED if model_url is None else OPENAI.format(url=model_url)
         config = folder / "config.toml"
-        config.write_text(CONFIG.format(port=port, model=chosen))
+        config.write_text(CONFIG.format(port=port, model=chosen) + channels)
         config.chmod(0o600)
         key = await asyncio.to_thread(_create_key, config)
         if prepare is not None:
             await asyncio.to_thread(prepare, folder)
         began = perf_counter()
-        arguments = ("-m", "gateway", "serve", "--config", str(config))
+        program = ("gateway",) if unpaced is None else ("bench.unpaced", unpaced)
+        arguments = ("-m", *program, "serve", "--config", str(config))
         async with child(*arguments, cpu=SERVER_CPU, port=port, is_quiet=True) as pid:
             url = f"http://127.0.0.1:{port}"
             await _is_ready(url)
