@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -87,10 +88,11 @@ class SlackApi:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        # Looking for a proxy costs several times as much as a call: only where there is one.
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            trust_env=bool(getproxies()),
         )
         return self
 

@@ -9,6 +9,7 @@ no, or `NoAnswer` when nobody knows; neither ever holds the token, which is in e
 import json
 from collections.abc import Mapping
 from typing import Final
+from urllib.request import getproxies
 
 import aiohttp
 from telegram.error import TelegramError
@@ -79,12 +80,13 @@ class AiohttpRequest(BaseRequest):
     async def initialize(self) -> None:
         """Be ready for calls; may be called twice."""
         if self._session is None:
+            # Looking for a proxy costs several times as much as a call: only where there is one.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=self._connections, keepalive_timeout=_KEEP_ALIVE_S
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
+                trust_env=bool(getproxies()),
             )
 
     async def shutdown(self) -> None:
