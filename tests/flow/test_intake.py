@@ -23,7 +23,7 @@ from gateway.contract import (
 from gateway.domain.conversation import FilePart, TextPart
 from gateway.domain.policy import QueueLimits
 from gateway.errors import StoreError, Unavailable, Unprocessable
-from gateway.flow import gate, intake
+from gateway.flow import entries, gate
 from gateway.testing.channels import HeldSend
 from gateway.testing.models import Hold
 from tests.flow.house import CHAT, PROJECT, House, house, picture, queued, said
@@ -267,7 +267,7 @@ async def test_a_person_is_told_once_that_we_are_busy(data: Path) -> None:
 async def test_busy_notes_are_kept_for_so_many_chats_only(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MAX_BUSY_NOTES", 2)
+    monkeypatch.setattr(entries, "MAX_BUSY_NOTES", 2)
     async with house(data, limits=QueueLimits(queued=0, turns=0)) as home, home.at_work():
         for chat in range(4):
             await home.say("hi", chat=str(chat))
