@@ -6,6 +6,7 @@ whether a request that failed was ever written. Every call raises `Refused` when
 no, or `NoAnswer` when nobody knows; neither ever holds the token, which is in every address.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Final
@@ -110,6 +111,9 @@ class AiohttpRequest(BaseRequest):
             raise NoAnswer("not connected to Telegram", was_written=False)
         read_s = float(read_timeout) if isinstance(read_timeout, int | float) else READ_S
         body = json.dumps(request_data.parameters).encode() if request_data else None
+        # One turn of the loop: a kept connection that Telegram has closed is noticed before it is
+        # used, when nothing of the call is lost yet.
+        await asyncio.sleep(0)
         try:
             async with self._session.request(
                 method,
