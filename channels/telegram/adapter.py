@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from channels.telegram.bot_api import BotApi, Text
 from channels.telegram.door import Door
 from channels.telegram.failures import Throttles, connect_error, delivery_error, weaker
-from channels.telegram.parse import Me, Reading
 from channels.telegram.polling import Poller, PollTimes
+from channels.telegram.reading import Me, Reading
 from channels.telegram.render import parts
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.transport import NoAnswer, Refused

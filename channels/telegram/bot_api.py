@@ -20,7 +20,7 @@ from telegram import LinkPreviewOptions, MessageEntity, ReplyParameters
 from telegram.constants import ChatAction
 from telegram.ext import ExtBot
 
-from channels.telegram.parse import ALLOWED_UPDATES, Me
+from channels.telegram.reading import ALLOWED_UPDATES, Me
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.transport import AiohttpRequest, NoAnswer
 from gateway.contract import Json

@@ -15,12 +15,26 @@ from typing import Final
 import structlog
 
 from channels.telegram.bot_api import BotApi
-from channels.telegram.parse import Reading, canonical, inbound, press_id, unreadable, update_id
+from channels.telegram.parse import (
+    Ignored,
+    album_of,
+    canonical,
+    inbound,
+    press_id,
+    unreadable,
+    update_id,
+)
+from channels.telegram.reading import Reading
 from channels.telegram.transport import NoAnswer, Refused
-from gateway.contract import Address, AddressMoved, ChannelHost, Inbound
+from gateway.contract import Address, AddressMoved, ChannelHost, Inbound, InboundMessage
 from gateway.errors import GatewayError, Unavailable
 
 _log: Final = structlog.get_logger(__name__)
+
+ALBUMS: Final = 100
+"""Albums remembered: their items come within a second or two of each other."""
+
+_TOO_OLD: Final = "query is too old"
 
 Cursor = tuple[str, str]
 
@@ -33,13 +47,18 @@ class Door:
         self._api = api
         self._reading = reading
         self._answers: set[asyncio.Task[None]] = set()
+        self._albums: dict[str, None] = {}
 
     async def take(self, updates: Sequence[object], *, cursor: Cursor | None = None) -> None:
         """Store what the updates mean, and the cursor with it; raises GatewayError if not."""
+        for update in updates:
+            self._note_album(update)
         meanings = [self._meaning(update) for update in updates]
-        batch = [meaning for meaning in meanings if meaning is not None]
+        batch = [meaning for meaning in meanings if not isinstance(meaning, Ignored)]
         if not await self._is_stored(batch, cursor=cursor):
-            await self._take_one_by_one(updates, cursor=cursor)
+            await self._take_one_by_one(updates, meanings, cursor=cursor)
+        for update, meaning in zip(updates, meanings, strict=True):
+            self._note_ignored(update, meaning)
         for update in updates:
             self._answer_press(update)
 
@@ -69,17 +88,39 @@ class Door:
             task.cancel()
         await asyncio.gather(*self._answers, return_exceptions=True)
 
-    def _meaning(self, update: object) -> Inbound | None:
-        meaning = inbound(update, self._reading, received_at=datetime.now(UTC))
-        if meaning is None:
-            _log.debug("update_ignored", channel=self._reading.channel, update_id=update_id(update))
-        return meaning
+    def _meaning(self, update: object) -> Inbound | Ignored:
+        return inbound(
+            update,
+            self._reading,
+            received_at=datetime.now(UTC),
+            is_known_album=album_of(update) in self._albums,
+        )
 
-    async def _take_one_by_one(self, updates: Sequence[object], *, cursor: Cursor | None) -> None:
+    def _note_album(self, update: object) -> None:
+        """In a group one item of an album names us, by its caption: then all of it is for us."""
+        album = album_of(update)
+        if album is None or not isinstance(self._meaning(update), InboundMessage):
+            return
+        self._albums[album] = None
+        if len(self._albums) > ALBUMS:
+            del self._albums[next(iter(self._albums))]
+
+    def _note_ignored(self, update: object, meaning: Inbound | Ignored) -> None:
+        if isinstance(meaning, Ignored):
+            self._host.ignored(meaning.kind)
+            name, number = self._reading.channel, update_id(update)
+            _log.debug("update_ignored", channel=name, kind=meaning.kind, update_id=number)
+
+    async def _take_one_by_one(
+        self,
+        updates: Sequence[object],
+        meanings: Sequence[Inbound | Ignored],
+        *,
+        cursor: Cursor | None,
+    ) -> None:
         """One of them cannot be stored: find it, and keep it raw."""
-        for update in updates:
-            meaning = self._meaning(update)
-            if meaning is not None and not await self._is_stored([meaning]):
+        for update, meaning in zip(updates, meanings, strict=True):
+            if not isinstance(meaning, Ignored) and not await self._is_stored([meaning]):
                 await self.take_unreadable(canonical(update), reason="could not be stored")
         if cursor is not None and not await self._is_stored([], cursor=cursor):
             raise Unavailable("the place in the updates could not be stored", retry_after_s=5)
@@ -108,4 +149,6 @@ class Door:
         try:
             await self._api.answer_press(pressed)
         except (Refused, NoAnswer) as error:
-            _log.debug("press_not_answered", channel=self._reading.channel, reason=str(error))
+            if not (isinstance(error, Refused) and error.says(_TOO_OLD)):
+                name, reason = self._reading.channel, str(error)
+                _log.warning("press_not_answered", channel=name, reason=reason)

@@ -1,20 +1,31 @@
 """Telegram updates -> the values of the channel contract. Pure: no network, no clock.
 
 Takes an update as the Bot API sends it (plain JSON, not the library's objects: nothing is converted
-twice, and unknown fields cost nothing). Gives one `Inbound` value, or None for what is nobody's
-message to us. It never raises: a kind we handle that cannot be read becomes `Unreadable`, so that
-one broken update never blocks a chat. Shapes: Bot API, Update and Message; read November 2026.
+twice, and unknown fields cost nothing). Gives one `Inbound` value, or `Ignored` with Telegram's
+word for what is nobody's message to us. It never raises: a kind we handle that cannot be read
+becomes `Unreadable`, so that one broken update never blocks a chat. Shapes: Bot API, Update and
+Message; read November 2026.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-from channels.telegram.settings import GroupRule
+from channels.telegram.addressed import commanded_text, is_named, is_open, not_a_person
+from channels.telegram.fields import (
+    Raw,
+    address_of,
+    chat_address,
+    clean,
+    optional_text,
+    sender_of,
+    whole_number,
+)
+from channels.telegram.media_in import attachments_of, content_kind, text_of
+from channels.telegram.reading import Reading
 from gateway.contract import (
     ActionPressed,
     Address,
@@ -23,44 +34,19 @@ from gateway.contract import (
     InboundMessage,
     MessageEdited,
     Reachability,
-    Sender,
+    StopPressed,
     Unreadable,
 )
 
-ALLOWED_UPDATES: Final = ("message", "edited_message", "callback_query", "my_chat_member")
-"""The kinds we handle. Unset keeps the previous setting, so it is always sent."""
-
-GENERAL_TOPIC: Final = 1
-"""Thread id of a forum's General topic, which is addressed by leaving the thread out."""
-
-_MAX_ID: Final = 2**63
-_COMMAND = re.compile(r"(/\w{1,64})@(\w+)")
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError, RecursionError)
-
-Raw = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Me:
-    """Our own account, as getMe tells it."""
-
-    id: int
-    username: str
-    reads_groups: bool = False
-
-    @property
-    def account(self) -> str:
-        """The account's id in the contract."""
-        return str(self.id)
+_BUTTON_NUMBER = re.compile(r"=\d{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What an update is read with: who we are, what the channel is called, the rule for groups."""
+class Ignored:
+    """An update that means nothing to us; `kind` is Telegram's word for it, or its sender's."""
 
-    me: Me
-    channel: str
-    groups: GroupRule = "mention"
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +59,20 @@ class _Stamp:
     received_at: datetime
 
 
-def inbound(update: object, reading: Reading, *, received_at: datetime) -> Inbound | None:
-    """What an update means, or None when nobody's message is in it."""
+def inbound(
+    update: object, reading: Reading, *, received_at: datetime, is_known_album: bool = False
+) -> Inbound | Ignored:
+    """What an update means.
+
+    `is_known_album`: another item of its album was for us, so this one is, with or without a word.
+    """
     try:
         raw = canonical(update)
     except _BROKEN:
         return unreadable(b"", reading, received_at=received_at, reason="update nested too deep")
     try:
-        return _read(update, reading, digest=_digest(raw), received_at=received_at)
+        stamp = _stamp(update, reading, raw=raw, received_at=received_at)
+        return _read(update, reading, stamp, is_known_album=is_known_album)
     except _BROKEN as error:
         reason = f"update of unexpected form ({type(error).__name__})"
         return unreadable(raw, reading, received_at=received_at, reason=reason)
@@ -114,6 +106,13 @@ def update_id(update: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def album_of(update: object) -> str | None:
+    """What the items of one album have in common, or None for any other update."""
+    message = update.get("message") if isinstance(update, dict) else None
+    group = message.get("media_group_id") if isinstance(message, dict) else None
+    return group if isinstance(group, str) else None
+
+
 def press_id(update: object) -> str | None:
     """The id under which a button press is to be answered, or None."""
     query = update.get("callback_query") if isinstance(update, dict) else None
@@ -125,46 +124,72 @@ def _digest(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()
 
 
-def _read(update: Any, reading: Reading, *, digest: bytes, received_at: datetime) -> Inbound | None:
-    stamp = _Stamp(reading.me.account, str(_id(update["update_id"])), digest, received_at)
+def _stamp(update: Any, reading: Reading, *, raw: bytes, received_at: datetime) -> _Stamp:
+    number = whole_number(update["update_id"])
+    return _Stamp(reading.me.account, str(number), _digest(raw), received_at)
+
+
+def _read(
+    update: Any, reading: Reading, stamp: _Stamp, *, is_known_album: bool
+) -> Inbound | Ignored:
     if "message" in update:
-        return _message(update["message"], reading, stamp)
+        return _message(update["message"], reading, stamp, is_known_album=is_known_album)
     if "callback_query" in update:
         return _press(update["callback_query"], reading, stamp)
     if "edited_message" in update:
         return _edit(update["edited_message"], reading, stamp)
     if "my_chat_member" in update:
         return _membership(update["my_chat_member"], reading, stamp)
-    return None
+    if "stopped_message_generation" in update:
+        return _stopped(update["stopped_message_generation"], reading, stamp)
+    return Ignored(min((kind for kind in update if kind != "update_id"), default="empty"))
 
 
-def _message(message: Raw, reading: Reading, stamp: _Stamp) -> InboundMessage | AddressMoved | None:
+def _message(
+    message: Raw, reading: Reading, stamp: _Stamp, *, is_known_album: bool
+) -> InboundMessage | AddressMoved | Ignored:
     if "migrate_to_chat_id" in message or "migrate_from_chat_id" in message:
         return _moved(message, reading, stamp)
-    text = _addressed_text(message, reading.me)
-    if not text or not _is_for_us(message, text, reading):
-        return None
-    number = _id(message["message_id"])
+    reason = _unheard(message, reading)
+    if reason is not None:
+        return Ignored(f"message.{reason}")
+    text = commanded_text(text_of(message), reading.me)
+    attachments = attachments_of(message)
+    if text is None:
+        return Ignored("message.command_to_another_bot")
+    if not text and not attachments:
+        return Ignored(f"message.{content_kind(message)}")
+    if not is_known_album and not is_named(message, reading):
+        return Ignored("message.to_others")
+    number = whole_number(message["message_id"])
     return InboundMessage(
         account=stamp.account,
         external_id=stamp.external_id,
         digest=stamp.digest,
         received_at=stamp.received_at,
-        address=_address(message, reading),
-        sender=_sender(message["from"]),
+        address=address_of(message, reading.channel),
+        sender=sender_of(message["from"]),
         text=text,
         message_ref=str(number),
-        group_id=_optional_text(message.get("media_group_id")),
+        attachments=attachments,
+        group_id=optional_text(message.get("media_group_id")),
         source_order=number,
         is_direct=message["chat"]["type"] == "private",
         sent_at=datetime.fromtimestamp(message["date"], UTC),
     )
 
 
+def _unheard(message: Raw, reading: Reading) -> str | None:
+    """Why a message is nobody's or comes from where we do not listen; None = it may be for us."""
+    if not is_open(message["chat"], reading):
+        return f"in_{clean(message['chat']['type'])}"
+    return not_a_person(message)
+
+
 def _moved(message: Raw, reading: Reading, stamp: _Stamp) -> AddressMoved:
-    here = _id(message["chat"]["id"])
-    old = _id(message.get("migrate_from_chat_id", here))
-    new = _id(message.get("migrate_to_chat_id", here))
+    here = whole_number(message["chat"]["id"])
+    old = whole_number(message.get("migrate_from_chat_id", here))
+    new = whole_number(message.get("migrate_to_chat_id", here))
     return AddressMoved(
         account=stamp.account,
         external_id=stamp.external_id,
@@ -175,43 +200,72 @@ def _moved(message: Raw, reading: Reading, stamp: _Stamp) -> AddressMoved:
     )
 
 
-def _edit(message: Raw, reading: Reading, stamp: _Stamp) -> MessageEdited | None:
-    text = _addressed_text(message, reading.me)
-    if not text or not _is_from_person(message) or not _is_open(message["chat"], reading):
-        return None
+def _edit(message: Raw, reading: Reading, stamp: _Stamp) -> MessageEdited | Ignored:
+    """Telegram also tells of changes that nobody made; who stored the text sees if it differs."""
+    reason = _unheard(message, reading)
+    if reason is None and "location" in message:
+        reason = "location"  # a live one moves every few seconds, and nobody wrote anything
+    if reason is not None:
+        return Ignored(f"edited_message.{reason}")
+    text = commanded_text(text_of(message), reading.me)
+    if text is None:
+        return Ignored("edited_message.command_to_another_bot")
     return MessageEdited(
         account=stamp.account,
         external_id=stamp.external_id,
         digest=stamp.digest,
         received_at=stamp.received_at,
-        address=_address(message, reading),
-        sender=_sender(message["from"]),
-        message_ref=str(_id(message["message_id"])),
+        address=address_of(message, reading.channel),
+        sender=sender_of(message["from"]),
+        message_ref=str(whole_number(message["message_id"])),
         text=text,
     )
 
 
-def _press(query: Raw, reading: Reading, stamp: _Stamp) -> ActionPressed | None:
-    message, value = query.get("message"), query.get("data")
-    if message is None or value is None or query["from"]["is_bot"]:
-        return None
-    if not _is_open(message["chat"], reading):
-        return None
+def _press(query: Raw, reading: Reading, stamp: _Stamp) -> ActionPressed | Ignored:
+    message = query.get("message")
+    reason = _unanswerable(query, reading)
+    if message is None or reason is not None:
+        return Ignored(f"callback_query.{reason or 'inline_message_id'}")
+    value = _pressed_value(message, query["data"])
+    if value is None:
+        return Ignored("callback_query.button_is_gone")
     return ActionPressed(
         account=stamp.account,
         external_id=stamp.external_id,
         digest=stamp.digest,
         received_at=stamp.received_at,
-        address=_address(message, reading),
-        sender=_sender(query["from"]),
-        value=_clean(value),
-        message_ref=str(_id(message["message_id"])),
+        address=address_of(message, reading.channel),
+        sender=sender_of(query["from"]),
+        value=value,
+        message_ref=str(whole_number(message["message_id"])),
     )
 
 
-def _membership(change: Raw, reading: Reading, stamp: _Stamp) -> Reachability | None:
-    if not _is_open(change["chat"], reading):
-        return None
+def _unanswerable(query: Raw, reading: Reading) -> str | None:
+    """Why a press says nothing to us."""
+    chat = (query.get("message") or {}).get("chat")
+    if chat is not None and not is_open(chat, reading):
+        return f"in_{clean(chat['type'])}"
+    if query["from"]["is_bot"]:
+        return "bot"
+    return None if "data" in query else "game_short_name"
+
+
+def _pressed_value(message: Raw, data: Any) -> str | None:
+    """The button's value; one too long for Telegram's 64 bytes came as "=N", and is its label."""
+    value = clean(data)
+    if not _BUTTON_NUMBER.fullmatch(value):
+        return value
+    rows = (message.get("reply_markup") or {}).get("inline_keyboard") or ()
+    buttons = (button for row in rows for button in row)
+    labels = (button["text"] for button in buttons if button.get("callback_data") == data)
+    return optional_text(next(labels, None))
+
+
+def _membership(change: Raw, reading: Reading, stamp: _Stamp) -> Reachability | Ignored:
+    if not is_open(change["chat"], reading):
+        return Ignored(f"my_chat_member.in_{clean(change['chat']['type'])}")
     member = change["new_chat_member"]
     is_out = member["status"] in ("kicked", "left")
     is_muted = member["status"] == "restricted" and not member.get("is_member", True)
@@ -220,101 +274,21 @@ def _membership(change: Raw, reading: Reading, stamp: _Stamp) -> Reachability | 
         external_id=stamp.external_id,
         digest=stamp.digest,
         received_at=stamp.received_at,
-        address=Address(reading.channel, str(_id(change["chat"]["id"]))),
+        address=chat_address(change["chat"], reading.channel),
         is_reachable=not (is_out or is_muted),
     )
 
 
-def _is_for_us(message: Raw, text: str, reading: Reading) -> bool:
-    if not _is_from_person(message) or not _is_open(message["chat"], reading):
-        return False
-    if message["chat"]["type"] == "private" or reading.groups == "all":
-        return True
-    return _is_reply_to(message, reading.me) or _names(message, text, reading.me)
-
-
-def _is_from_person(message: Raw) -> bool:
-    """Bots never get an answer; anonymous admins and linked channels write as a chat."""
-    author = message.get("from")
-    return author is not None and not author["is_bot"] and "sender_chat" not in message
-
-
-def _is_open(chat: Raw, reading: Reading) -> bool:
-    if chat["type"] == "private":
-        return True
-    return chat["type"] in ("group", "supergroup") and reading.groups != "off"
-
-
-def _is_reply_to(message: Raw, me: Me) -> bool:
-    author = (message.get("reply_to_message") or {}).get("from") or {}
-    return bool(author.get("id") == me.id)
-
-
-def _names(message: Raw, text: str, me: Me) -> bool:
-    """Whether the text mentions or commands us; offsets are UTF-16 units of the original text."""
-    entities = message.get("entities") or message.get("caption_entities") or ()
-    units = _clean(message.get("text") or message.get("caption") or text).encode("utf-16-le")
-    handle = f"@{me.username}".lower()
-    for entity in entities:
-        start, length = _id(entity["offset"]), _id(entity["length"])
-        piece = units[2 * start : 2 * (start + length)].decode("utf-16-le", "replace").lower()
-        match entity["type"]:
-            case "mention" if piece == handle:
-                return True
-            case "text_mention" if entity["user"]["id"] == me.id:
-                return True
-            case "bot_command" if "@" not in piece or piece.endswith(handle):
-                return True
-            case _:
-                continue
-    return False
-
-
-def _addressed_text(message: Raw, me: Me) -> str:
-    """Text or caption; `/cmd@our_bot` is `/cmd`, and a command to another bot is no text for us."""
-    text = _clean(message.get("text") or message.get("caption") or "")
-    command = _COMMAND.match(text) if text.startswith("/") else None
-    if command is None:
-        return text
-    if command[2].lower() != me.username.lower():
-        return ""
-    return command[1] + text[command.end() :]
-
-
-def _address(message: Raw, reading: Reading) -> Address:
-    thread = None
-    if message.get("is_topic_message"):
-        number = _id(message["message_thread_id"])
-        thread = str(number) if number != GENERAL_TOPIC else None
-    return Address(reading.channel, str(_id(message["chat"]["id"])), thread)
-
-
-def _sender(author: Raw) -> Sender:
-    names = (author.get("first_name"), author.get("last_name"))
-    return Sender(
-        platform="telegram",
-        external_id=str(_id(author["id"])),
-        name=" ".join(_clean(name) for name in names if name) or None,
-        locale=_optional_text(author.get("language_code")),
+def _stopped(stop: Raw, reading: Reading, stamp: _Stamp) -> StopPressed | Ignored:
+    """The stop button of a draft; drafts are private, so the chat is the person."""
+    chat = stop["chat"]
+    if chat["type"] != "private":
+        return Ignored("stopped_message_generation.in_group")
+    return StopPressed(
+        account=stamp.account,
+        external_id=stamp.external_id,
+        digest=stamp.digest,
+        received_at=stamp.received_at,
+        address=chat_address(chat, reading.channel, thread=stop.get("message_thread_id")),
+        sender=sender_of(chat),
     )
-
-
-def _id(value: Any) -> int:
-    """A whole number that fits into 64 bits: chat and user ids do, and so does every table."""
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _MAX_ID:
-        raise ValueError("not a number of 64 bits")
-    return value
-
-
-def _optional_text(value: Any) -> str | None:
-    return None if value is None else _clean(value)
-
-
-def _clean(text: Any) -> str:
-    """Text that every database takes: no NUL, no half of a surrogate pair; same UTF-16 length."""
-    if not isinstance(text, str):
-        raise TypeError("not a text")
-    clean: str = text.replace("\0", "\ufffd") if "\0" in text else text
-    if clean.isascii():
-        return clean
-    return clean.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -22,7 +22,7 @@ from aiohttp import web
 from channels.telegram.bot_api import BotApi, WebhookState
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
-from channels.telegram.parse import ALLOWED_UPDATES
+from channels.telegram.reading import ALLOWED_UPDATES
 from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.contract.raw_body import UnusableBody, raw_body

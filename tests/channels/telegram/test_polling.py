@@ -8,11 +8,11 @@ import pytest
 
 from channels.telegram.bot_api import BotApi
 from channels.telegram.door import Door
-from channels.telegram.parse import Me, Reading
 from channels.telegram.polling import Poller
+from channels.telegram.reading import Me, Reading
 from gateway.contract import InboundMessage, Reachability, Unreadable
 from gateway.errors import StoreError, Unavailable
-from gateway.testing import TelegramServer, misbehaviour
+from gateway.testing import Person, TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import QUICK_POLLS, channel_for, connected, polling
@@ -79,7 +79,7 @@ async def test_an_update_that_cannot_be_stored_is_kept_raw_and_holds_up_nothing(
 async def test_a_place_that_could_not_be_stored_is_not_given_up():
     async with polling() as running:
         running.host.unwritable_cursors = 3
-        update = running.telegram.post_photo(7, 7)
+        update = running.telegram.post_text(7, Person(99, is_bot=True), "beep")
         await running.telegram.wait_until_confirmed()
 
     assert list(running.host.cursors.values()) == [str(update["update_id"] + 1)]
@@ -129,6 +129,7 @@ async def test_the_kinds_we_handle_are_named_with_every_poll():
         "edited_message",
         "callback_query",
         "my_chat_member",
+        "stopped_message_generation",
     ]
 
 
@@ -271,11 +272,12 @@ async def test_empty_answers_that_come_at_once_are_not_asked_for_without_pause()
 
 async def test_ignored_updates_are_confirmed_too():
     async with polling() as running:
-        running.telegram.post_photo(7, 7)
+        running.telegram.post_text(7, Person(99, is_bot=True), "beep")
         await running.telegram.wait_until_confirmed()
 
         assert running.host.inbound == []
         assert running.host.batches == [[]]
+        assert running.host.ignored_kinds == {"message.bot": 1}
 
 
 async def test_a_pressed_button_is_answered_after_it_was_stored():
