@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from gateway.contract import Address
 from gateway.domain.delivery import DeliveryView
+from gateway.domain.files import FileKind
 from gateway.domain.ids import MessageId, ParticipantId, ProjectId, SessionId, TurnId
 
+FileState = Literal["given", "stored", "read", "refused"]
 Role = Literal["user", "assistant", "tool", "system", "operator"]
 Visibility = Literal["external", "internal"]
 Holder = Literal["bot", "person", "paused"]
@@ -33,12 +35,21 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A file by reference."""
+    """A file by reference, and how far we are with it.
+
+    `given`: `ref` is the platform's. From `stored` on it is the id of a stored file, of which a
+    message may show more: `read` has the words that were found in it (none in a picture). `refused`
+    says in `refusal` why it is not read, as the end of a sentence; `ref` is then what it was.
+    """
 
     ref: str
     name: str | None = None
     mime: str | None = None
     size_bytes: int | None = None
+    kind: FileKind = "document"
+    state: FileState = "given"
+    text: str | None = None
+    refusal: str | None = None
 
 
 ContentPart = TextPart | ImagePart | FilePart

@@ -20,6 +20,7 @@ ParticipantId = NewType("ParticipantId", str)
 IdentityId = NewType("IdentityId", str)
 KeyId = NewType("KeyId", str)
 DeliveryId = NewType("DeliveryId", str)
+FileId = NewType("FileId", str)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
@@ -60,6 +61,11 @@ def new_key_id() -> KeyId:
 def new_delivery_id() -> DeliveryId:
     """A fresh `dlv_` id."""
     return DeliveryId("dlv_" + _fresh())
+
+
+def new_file_id() -> FileId:
+    """A fresh `file_` id."""
+    return FileId("file_" + _fresh())
 
 
 def new_request_id() -> str:

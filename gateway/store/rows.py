@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.contract import Address
-from gateway.domain.access import ApiKey, KeyLimits
 from gateway.domain.conversation import (
     ContentPart,
     FilePart,
@@ -29,6 +28,7 @@ from gateway.domain.conversation import (
     Usage,
 )
 from gateway.domain.delivery import Delivery
+from gateway.domain.files import StoredFile
 from gateway.domain.people import Identity, Participant
 from gateway.domain.turns import Turn, TurnError, TurnOptions
 from gateway.errors import Unprocessable
@@ -313,36 +313,25 @@ def to_participant(row: Row, identities: Sequence[Row]) -> Participant:
     )
 
 
-_KEY_TIMES = frozenset({"created_at", "expires_at", "revoked_at", "last_used_at", "previous_until"})
-_KEY_SETS = frozenset({"scopes", "bots"})
-
-
-def to_key(fields_text: str) -> ApiKey:
-    """The stored fields of a key as a key; what another version stored beside them is left out."""
-    stored: dict[str, Any] = _decode(fields_text)
-    values = {field.name: stored[field.name] for field in fields(ApiKey) if field.name in stored}
-    limits = {field.name: values["limits"].get(field.name) for field in fields(KeyLimits)}
-    for name in _KEY_TIMES:
-        values[name] = to_time_or_none(values.get(name))
-    for name in _KEY_SETS:
-        values[name] = frozenset(values[name])
-    values["origins"] = tuple(values["origins"])
-    values["limits"] = KeyLimits(**limits)
-    return ApiKey(**values)
-
-
-def from_key(key: ApiKey) -> str:
-    """A key's fields as they are stored."""
-    values = {field.name: getattr(key, field.name) for field in fields(key)}
-    for name in _KEY_TIMES:
-        values[name] = None if values[name] is None else from_time(values[name])
-    for name in _KEY_SETS:
-        values[name] = sorted(values[name])
-    values["limits"] = asdict(key.limits)
-    return to_json_always(values)
+def to_file(row: Row) -> StoredFile:
+    """A `file_row` as a stored file."""
+    return StoredFile(
+        id=row[0],
+        project_id=row[1],
+        number=row[2],
+        name=row[3],
+        mime=row[4],
+        kind=row[5],
+        size_bytes=row[6],
+        sha256=row[7],
+        created_at=to_time(row[8]),
+    )
 
 
 # ---------------------------------------------------------------- inside
+
+
+_FILE_FIELDS = tuple([field.name for field in fields(FilePart)])
 
 
 def _to_part(part: Mapping[str, Any]) -> ContentPart:
@@ -352,7 +341,7 @@ def _to_part(part: Mapping[str, Any]) -> ContentPart:
         case "image":
             return ImagePart(part["url"])
         case "file":
-            return FilePart(part["ref"], part.get("name"), part.get("mime"), part.get("size_bytes"))
+            return FilePart(**{name: part[name] for name in _FILE_FIELDS if name in part})
         case unknown:
             raise ValueError(f"unknown kind of content: {unknown!r}")
 
@@ -364,7 +353,11 @@ def _from_part(part: ContentPart) -> Mapping[str, Any]:
         case ImagePart():
             return {"type": "image", "url": part.url}
         case FilePart():
-            return {"type": "file", **asdict(part)}
+            told = {name: getattr(part, name) for name in _FILE_FIELDS}
+            return {
+                "type": "file",
+                **{name: each for name, each in told.items() if each is not None},
+            }
 
 
 def _has_nul(value: Any) -> bool:

@@ -1,17 +1,20 @@
 """What the tests of the store put in: turns, messages, outcomes and parts with few words."""
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.contract import Address
 from gateway.domain.conversation import Message, Role, TextPart
 from gateway.domain.delivery import Delivery, NewDelivery
+from gateway.domain.files import StoredFile
 from gateway.domain.ids import (
     DeliveryId,
     ProjectId,
     SessionId,
     TurnId,
     new_delivery_id,
+    new_file_id,
     new_message_id,
     new_turn_id,
 )
@@ -19,6 +22,7 @@ from gateway.domain.people import IdentityKey
 from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import ClaimedTurn, TurnOutcome
 from gateway.store.protocol import Store
+from gateway.store.protocol.files import NewFile
 from gateway.store.protocol.history import Page
 from gateway.store.protocol.inbox import (
     Accepted,
@@ -208,3 +212,27 @@ async def delivery_of(store: Store, delivery_id: DeliveryId) -> Delivery:
 def said(delivery: Delivery) -> Any:
     """The text of a part."""
     return delivery.part["text"]
+
+
+async def write(store: Store, *pieces: bytes, **fields: Any) -> NewFile:
+    """Write pieces; what would make a file of them."""
+    file_id = fields.pop("id", None) or new_file_id()
+    project_id = fields.get("project_id", PROJECT)
+    for number, data in enumerate(pieces):
+        await store.add_piece(project_id, file_id, number=number, data=data)
+    whole = b"".join(pieces)
+    values: dict[str, Any] = {
+        "id": file_id,
+        "project_id": project_id,
+        "name": "cat.png",
+        "mime": "image/png",
+        "kind": "image",
+        "size_bytes": len(whole),
+        "sha256": hashlib.sha256(whole).digest(),
+    }
+    return NewFile(**values | fields)
+
+
+async def kept(store: Store, *pieces: bytes, **fields: Any) -> StoredFile:
+    """A file of these pieces."""
+    return await store.keep_file(await write(store, *(pieces or (b"abc", b"def")), **fields))

@@ -20,7 +20,7 @@ from gateway.store.sqlite.schema import migrate
 
 STATEMENT = re.compile(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)\b")
 GROWING = (
-    "address|identity|idempotency|inbox|message|outbox|participant|session|tool_call|turn"
+    "address|file|file_draft|file_piece|file_use|identity|idempotency|inbox|message|outbox|participant|session|tool_call|turn"
     "|turn_event"
 )
 # A scan of a partial index is a walk through what is at work, not through what is kept.

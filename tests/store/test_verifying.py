@@ -19,10 +19,12 @@ from tests.store.builders import (
     commit,
     end_send,
     event,
+    kept,
     part,
     repeat_key,
     reply,
     talk,
+    write,
 )
 from tests.store.test_finishing import asking
 from tests.store.worlds import World
@@ -45,6 +47,8 @@ async def live(store: Store) -> None:
         if doubtful.address.chat == "300":
             await end_send(store, doubtful, "ambiguous")
     await accept_one(store, api_turn("late", idempotency=repeat_key("k")))
+    await kept(store, b"abc", b"def", session_id=dead.session.id)
+    await write(store, b"half")
 
 
 DAMAGE = [
@@ -81,6 +85,10 @@ DAMAGE = [
         "lane_moves_from_its_front",
         "UPDATE outbox SET state = 'pending', next_at = NULL WHERE settled_at IS NULL",
     ),
+    ("file_has_all_its_pieces", "DELETE FROM file_piece WHERE piece_no = 0"),
+    ("file_has_all_its_pieces", "UPDATE file_piece SET data = x'01'"),
+    ("piece_belongs_to_a_file", "UPDATE file_piece SET file_id = 'file_' || piece_id"),
+    ("used_file_is_used", "UPDATE file SET used_at = NULL"),
 ]
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway.store.protocol.accounts import AccountStore
 from gateway.store.protocol.coordination import CoordinationStore
 from gateway.store.protocol.dead_letters import DeadLetterStore
+from gateway.store.protocol.files import FileStore
 from gateway.store.protocol.history import HistoryStore
 from gateway.store.protocol.inbox import InboxStore
 from gateway.store.protocol.lingering import LingeringStore
@@ -27,6 +28,7 @@ class Store(
     DeadLetterStore,
     HistoryStore,
     PeopleStore,
+    FileStore,
     AccountStore,
     CoordinationStore,
     LingeringStore,

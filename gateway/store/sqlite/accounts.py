@@ -10,8 +10,9 @@ from typing import Any
 
 from gateway.domain.access import ApiKey
 from gateway.domain.ids import KeyId, ProjectId
+from gateway.store.key_rows import from_key, to_key
 from gateway.store.protocol.accounts import FoundKey
-from gateway.store.rows import from_key, from_time, to_json, to_key
+from gateway.store.rows import from_time, to_json
 from gateway.store.sqlite.area import Area
 
 _ADD = """

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.domain.conversation import Message
+from gateway.domain.conversation import ImagePart, Message, TextPart
 from gateway.domain.turns import Turn
 from gateway.store.rows import to_message
 from gateway.store.sqlite.sessions import Sheet
@@ -131,4 +131,14 @@ class Recent:
 
 
 def _weigh(messages: Sequence[Message]) -> int:
-    return sum(_MESSAGE_WEIGHT + len(message.text) for message in messages)
+    return sum(_MESSAGE_WEIGHT + _chars(message) for message in messages)
+
+
+def _chars(message: Message) -> int:
+    """The length of all that a message holds: texts, what was read in files, whole pictures."""
+    if len(message.content) == 1 and isinstance(message.content[0], TextPart):
+        return len(message.content[0].text)
+    return sum(
+        len(part.url) if isinstance(part, ImagePart) else len(part.text or "")
+        for part in message.content
+    )

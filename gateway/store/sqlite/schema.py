@@ -28,7 +28,17 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 _WHOLE_CHECK_BYTES = 256 * 1024 * 1024
 """Up to this size the whole file is looked through at every start."""
 _LARGE_TABLES = frozenset(
-    {"message", "turn", "turn_event", "inbox", "outbox", "tool_call", "idempotency", "session"}
+    {
+        "message",
+        "turn",
+        "turn_event",
+        "inbox",
+        "outbox",
+        "tool_call",
+        "idempotency",
+        "session",
+        "file_piece",
+    }
 )
 
 

@@ -20,6 +20,7 @@ from gateway.store.sqlite.clock import StoreClock
 from gateway.store.sqlite.connect import full_store, open_connection, store_error
 from gateway.store.sqlite.coordination import SqliteCoordination, forget_abandoned_answers
 from gateway.store.sqlite.dead_letters import SqliteDeadLetters
+from gateway.store.sqlite.files import SqliteFiles
 from gateway.store.sqlite.history import SqliteHistory
 from gateway.store.sqlite.inbox import SqliteInbox
 from gateway.store.sqlite.lingering import SqliteLingering
@@ -44,6 +45,7 @@ class SqliteStore(
     SqliteDeadLetters,
     SqliteHistory,
     SqlitePeople,
+    SqliteFiles,
     SqliteAccounts,
     SqliteCoordination,
     SqliteLingering,

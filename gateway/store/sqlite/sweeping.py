@@ -20,6 +20,11 @@ _SESSIONS_REMOVED = 20
 _HOUR = 3_600 * 1_000_000
 _DAY = 24 * _HOUR
 _INSTANCE_KEPT = _DAY
+_UPLOAD_KEPT = _DAY
+_DRAFT_KEPT = _HOUR
+"""Far longer than a file may take to arrive."""
+_FILES = 50
+"""Each may have hundreds of pieces, which go with it."""
 
 # The inner query walks the primary key from its oldest end and stops at its limit.
 _OLD_EVENTS = """
@@ -45,6 +50,22 @@ SELECT project_id, session_id, pending = 0 AND updated_at < ? FROM session
 """
 
 
+_OLD_FILES = """
+DELETE FROM file WHERE (project_id, file_id) IN
+  (SELECT project_id, file_id FROM file INDEXED BY file_by_age
+    WHERE created_at < ?2 ORDER BY created_at LIMIT ?1)
+"""
+_UPLOADS_NOT_USED = """
+DELETE FROM file WHERE (project_id, file_id) IN
+  (SELECT project_id, file_id FROM file INDEXED BY file_not_used
+    WHERE created_at < ?2 AND used_at IS NULL ORDER BY created_at LIMIT ?1)
+"""
+_LEFT_BEHIND = """
+DELETE FROM file_draft WHERE (project_id, file_id) IN
+  (SELECT project_id, file_id FROM file_draft WHERE created_at < ?2 LIMIT ?1)
+"""
+
+
 @dataclass(slots=True)
 class Sweeper:
     """Sweeps again and again; `place` is the session it looked at last, to go on from there.
@@ -62,6 +83,8 @@ class Sweeper:
             "inbox": self._remove(db, _OLD_INBOX, now, retention.inbox_days * _DAY),
             "idempotency": self._remove(db, _OLD_KEYS, now, retention.idempotency_h * _HOUR),
             "instance": db.execute(_OLD_INSTANCES, (now - _INSTANCE_KEPT,)).rowcount,
+            "file": self._remove_files(db, now, retention.files_days * _DAY),
+            "file_draft": self._remove(db, _LEFT_BEHIND, now, _DRAFT_KEPT, limit=_FILES),
             "session": self._remove_sessions(db, now, retention.messages_days * _DAY),
         }
         return {table: count for table, count in removed.items() if count}
@@ -82,10 +105,16 @@ class Sweeper:
             self.place = rows[-1][:2] if len(rows) == _SESSIONS else ("", "")
         return len(gone)
 
-    def _remove(self, db: sqlite3.Connection, sql: str, now: int, kept: float) -> int:
+    def _remove_files(self, db: sqlite3.Connection, now: int, kept: float) -> int:
+        unused = self._remove(db, _UPLOADS_NOT_USED, now, _UPLOAD_KEPT, limit=_FILES)
+        return unused + self._remove(db, _OLD_FILES, now, kept, limit=_FILES)
+
+    def _remove(
+        self, db: sqlite3.Connection, sql: str, now: int, kept: float, *, limit: int = _ROWS
+    ) -> int:
         if kept <= 0:
             return 0
-        return db.execute(sql, (_ROWS, self._before(now, kept))).rowcount
+        return db.execute(sql, (limit, self._before(now, kept))).rowcount
 
     def _before(self, now: int, kept: float) -> int:
         """What is older than that has been kept for long enough."""

@@ -19,6 +19,7 @@ from gateway.store.rows import (
     to_time,
 )
 from gateway.store.sqlite.columns import TurnAt
+from gateway.store.sqlite.file_uses import use_files
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet
 
@@ -71,6 +72,8 @@ def add_message(
             created_at,
         ),
     )
+    if parts is not None:
+        use_files(db, sheet.project_id, sheet.session_id, message.content, now=now)
     return Message(
         id=message.id,
         role=message.role,

@@ -145,6 +145,27 @@ SELECT o.delivery_id, 'it is first of its lane and never due'
    AND NOT EXISTS (SELECT 1 FROM outbox AS e
                     WHERE e.address_id = o.address_id AND e.settled_at IS NULL
                       AND e.is_command_answer = 0 AND e.out_no < o.out_no)""",
+    "file_has_all_its_pieces": """
+SELECT f.file_id, 'size ' || f.size_bytes || ', its ' || count(p.piece_id) || ' pieces have '
+       || coalesce(sum(length(p.data)), 0)
+  FROM file AS f LEFT JOIN file_piece AS p
+    ON p.project_id = f.project_id AND p.file_id = f.file_id
+ GROUP BY f.project_id, f.file_id
+HAVING f.size_bytes <> coalesce(sum(length(p.data)), 0)
+    OR count(p.piece_id) <> coalesce(max(p.piece_no) + 1, 0)""",
+    "piece_belongs_to_a_file": """
+SELECT DISTINCT p.file_id, 'pieces of no file'
+  FROM file_piece AS p
+ WHERE NOT EXISTS (SELECT 1 FROM file AS f
+                    WHERE f.project_id = p.project_id AND f.file_id = p.file_id)
+   AND NOT EXISTS (SELECT 1 FROM file_draft AS d
+                    WHERE d.project_id = p.project_id AND d.file_id = p.file_id)""",
+    "used_file_is_used": """
+SELECT f.file_id, 'used_at ' || coalesce(f.used_at, 'none') || ', uses ' || count(u.session_id)
+  FROM file AS f LEFT JOIN file_use AS u
+    ON u.project_id = f.project_id AND u.file_id = f.file_id
+ GROUP BY f.project_id, f.file_id
+HAVING (f.used_at IS NOT NULL) <> (count(u.session_id) > 0)""",
 }
 
 
