@@ -124,7 +124,8 @@ def bound(channel: Channel, spec: ChannelSpec) -> ChannelBinding:
         access=spec.access,
         allow=spec.allow,
         debounce_s=spec.debounce_s,
-        shows_live=spec.live != "off",
+        when_busy=spec.when_busy,
+        live=spec.live,
         is_required=spec.is_required,
         on_ambiguous=spec.on_ambiguous or channel.capabilities.on_ambiguous,
     )

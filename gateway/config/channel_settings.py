@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config.fields import STRICT, Amount, Name, Object, Text
-from gateway.domain.channels import BUILT_IN_CHANNELS
+from gateway.domain.channels import BUILT_IN_CHANNELS, WhenBusy
 
 
 def _channel_name(text: str) -> str:
@@ -34,7 +34,7 @@ class ChannelSettings(BaseModel):
     access: Literal["open", "allow"] = "open"
     allow: tuple[str, ...] = ()
     debounce_s: Amount = 0
-    when_busy: Literal["queue"] = "queue"
+    when_busy: WhenBusy = "queue"
     on_ambiguous: Literal["resend", "hold"] | None = None
     live: Literal["auto", "signal", "off"] = "auto"
     own: Object = Field(default_factory=dict)

@@ -103,6 +103,7 @@ class Config:
                 access=item.access,
                 allow=frozenset(item.allow),
                 debounce_s=item.debounce_s,
+                when_busy=item.when_busy,
                 on_ambiguous=item.on_ambiguous,
                 live=item.live,
                 own=item.own,

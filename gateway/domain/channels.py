@@ -11,6 +11,10 @@ from typing import Any, Literal
 
 from gateway.domain.ids import ProjectId
 
+WhenBusy = Literal["queue", "collect", "interrupt"]
+"""What a message does while a turn of its session runs or waits: it waits its turn; it joins the
+next one; or it stops what runs, and what was said since is the next one."""
+
 BUILT_IN_CHANNELS = frozenset({"api", "web"})
 """Channels of every project that nobody configures: callers of the API, and the chat page. Their
 replies are read, not sent."""
@@ -33,6 +37,7 @@ class ChannelSpec:
     access: Literal["open", "allow"] = "open"
     allow: frozenset[str] = frozenset()
     debounce_s: float = 0
+    when_busy: WhenBusy = "queue"
     on_ambiguous: Literal["resend", "hold"] | None = None
     live: Literal["auto", "signal", "off"] = "auto"
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 LEASE_S = 30.0
 HEARTBEAT_S = 10.0
 POLL_S = 0.25
+ALBUM_SILENCE_S = 1.0
+"""An album has no end mark: it is over when nothing of it came for so long."""
+ALBUM_ITEMS = 10
+"""More than an album of any platform holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ class Attempt:
     async def _think_live(self) -> TurnOutcome:
         """Think, with live output beside it where the channel has any."""
         address, binding = self._claimed.session.address, self._binding
-        if binding is None or address is None or not binding.shows_live:
+        if binding is None or address is None or binding.live == "off":
             return await self._think_to_the_end(None)
         growing = GrowingMessage(self._store, self._claimed, binding.channel)
         live = LiveReply(binding.channel, address, growing=growing, is_ours=self._is_ours)

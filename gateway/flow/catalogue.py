@@ -11,6 +11,7 @@ from typing import Literal
 
 from gateway.contract import Channel
 from gateway.domain.bots import Bot
+from gateway.domain.channels import WhenBusy
 from gateway.domain.ids import ProjectId
 
 
@@ -19,6 +20,7 @@ class ChannelBinding:
     """A configured channel: the adapter, whose it is, which bot answers, who may write.
 
     `allow` lists external ids for access `allow`. `on_ambiguous` overrides the adapter's rule.
+    `live` is the most that is shown of a running turn: what the adapter can, signals, or nothing.
     """
 
     channel: Channel
@@ -27,7 +29,8 @@ class ChannelBinding:
     access: Literal["open", "allow"] = "open"
     allow: frozenset[str] = frozenset()
     debounce_s: float = 0
-    shows_live: bool = True
+    when_busy: WhenBusy = "queue"
+    live: Literal["auto", "signal", "off"] = "auto"
     is_required: bool = False
     on_ambiguous: Literal["resend", "hold"] = "resend"
 

@@ -143,7 +143,9 @@ class Translator:
             when_full="join",
             busy_reply=self._busy_reply(binding, inbound.address),
             delay_s=binding.debounce_s,
+            when_busy=binding.when_busy,
             group_id=message.group_id if message else None,
+            needs_session=message is not None and message.needs_session,
             source_order=message.source_order if message else None,
             terminal=terminal,
         )

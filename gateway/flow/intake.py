@@ -126,6 +126,8 @@ class Intake:
             self._worker.wake()
         if entry.terminal is not None and entry.terminal.cancels and result.session_id:
             self._worker.cancel_session(result.session_id)
+        if result.interrupts is not None:
+            self._worker.cancel_turn(result.interrupts)
         if result.state not in ("queued", "running"):
             self._wake_outbox()
         log.debug(

@@ -153,7 +153,7 @@ def test_a_channel_is_made_with_its_settings_and_rules() -> None:
     assert (made.channel.name, made.channel.public_url) == ("p", "https://x.example")
     assert isinstance(made.channel.settings, PigeonSettings)
     assert (made.bot, made.project_id, made.access) == ("b", "x", "allow")
-    assert made.shows_live is False
+    assert made.live == "off"
     assert made.on_ambiguous == "hold"
 
 

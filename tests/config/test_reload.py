@@ -113,6 +113,7 @@ def test_what_turns_are_made_of_changes_at_once(
         ('access = "allow"', "channels.tg.access changed"),
         ('allow = ["7"]', "channels.tg.allow changed"),
         ("debounce_s = 2", "channels.tg.debounce_s changed"),
+        ('when_busy = "collect"', "channels.tg.when_busy changed"),
         ('live = "off"', "channels.tg.live changed"),
         ('on_ambiguous = "hold"', "channels.tg.on_ambiguous changed"),
         ("required = true", "channels.tg.required changed"),

@@ -217,7 +217,7 @@ async def test_live_output_is_over_before_the_turn_is_committed(data: Path) -> N
 
 
 async def test_live_output_can_be_switched_off(data: Path) -> None:
-    quiet = house(data, "Hello.", capabilities=SIGNAL, shows_live=False)
+    quiet = house(data, "Hello.", capabilities=SIGNAL, live="off")
     async with quiet as home, home.at_work():
         await home.say("hi")
         await home.channel.wait_for_sent(1)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from gateway.contract import Address
+from gateway.domain.channels import WhenBusy
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError
 from gateway.store.protocol.inbox import NewTurn, TerminalTurn
@@ -20,6 +21,7 @@ class Arrivals(Bench):
         delay_s=st.sampled_from([0, 0, 0, 2]),
         order=st.sampled_from([-1, 1, None]),
         group=st.sampled_from([None, None, None, "album"]),
+        when_busy=st.sampled_from(["queue", "queue", "collect", "interrupt"]),
         has_second_id=st.booleans(),
         is_fresh=st.sampled_from([False] * 9 + [True]),
         claims=st.booleans(),
@@ -31,6 +33,7 @@ class Arrivals(Bench):
         delay_s: int,
         order: int | None,
         group: str | None,
+        when_busy: WhenBusy,
         *,
         has_second_id: bool,
         is_fresh: bool,
@@ -49,6 +52,7 @@ class Arrivals(Bench):
                     delay_s=delay_s,
                     source_order=None if order is None else order * int(number),
                     group_id=group,
+                    when_busy=when_busy,
                     fresh_session=is_fresh,
                     busy_reply=(part("busy"),),
                 )
@@ -79,6 +83,7 @@ class Arrivals(Bench):
             0,
             order,
             None,
+            "queue",
             has_second_id=True,
             is_fresh=False,
             claims=claims,

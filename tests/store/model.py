@@ -18,6 +18,8 @@ from tests.store.model_talks import Entry, Talk
 
 BUSY_PAUSE_S = 60
 GATHERING = 5
+ALBUM_SILENCE_S = 1
+ALBUM_ITEMS = 10
 
 
 class Model(Lanes):
@@ -57,11 +59,14 @@ class Model(Lanes):
             self._write_terminal(new, talk, now)
             assert got.claimed is None
             return False
+        self._interrupt(new, talk, got)
         gathering = self._joined(new, talk, now)
         assert got.was_joined == (gathering is not None)
         if gathering is not None:
             assert got.turn_id == gathering.id
             talk.texts.append(_text(new))
+            gathering.said += 1
+            gathering.group_id = gathering.group_id or new.group_id
             if talk.owner is None:
                 talk.take_place(now, at_tail=False)
             return False
@@ -121,7 +126,8 @@ class Model(Lanes):
         )
         is_idle = not talk.having("queued", "running", "waiting")
         turn = self._add(new, talk, "queued", now)
-        may_run = claim is not None and is_idle and not new.delay_s and not others_wait
+        is_ready = not new.delay_s and new.group_id is None
+        may_run = claim is not None and is_idle and is_ready and not others_wait
         assert (got.claimed is not None) == may_run
         assert got.state == ("running" if may_run else "queued")
         if claim is not None and may_run:
@@ -137,13 +143,30 @@ class Model(Lanes):
         if new.kind != "message":
             return None
         for turn in reversed(queued):
-            same_album = new.group_id is not None and new.group_id == turn.group_id
-            if not turn.attempts and (same_album or (new.delay_s and turn.ready_at > now)):
+            if self._gathers(turn, new, now):
                 until = min(now + new.delay_s, turn.created_at + GATHERING * new.delay_s)
-                turn.ready_at = max(turn.ready_at, int(until))
+                silence = now + ALBUM_SILENCE_S if new.group_id else 0
+                turn.ready_at = max(turn.ready_at, int(until), silence)
                 return turn
         is_full = len(talk.having("queued")) >= self.limits.queued_per_session
         return queued[-1] if queued and is_full and new.when_full == "join" else None
+
+    def _gathers(self, turn: Entry, new: NewTurn, now: int) -> bool:
+        is_album = new.group_id is not None and new.group_id == turn.group_id
+        is_in_window = bool(new.delay_s and turn.ready_at > now)
+        is_open = is_in_window or new.when_busy != "queue"
+        return not turn.attempts and (is_open or (is_album and turn.said < ALBUM_ITEMS))
+
+    def _interrupt(self, new: NewTurn, talk: Talk, got: Accepted) -> None:
+        """A message that does not wait: what is being answered is to stop, unless it is of it."""
+        running = [turn for turn in talk.having("running") if turn.kind == "message"]
+        stopped = None
+        if new.when_busy == "interrupt" and new.kind == "message" and running:
+            is_same = new.group_id is not None and new.group_id == running[0].group_id
+            stopped = None if is_same else running[0]
+        assert got.interrupts == (stopped and stopped.id)
+        if stopped is not None:
+            stopped.is_to_stop = True
 
     def _add(self, new: NewTurn, talk: Talk, state: TurnState, now: int) -> Entry:
         turn = Entry(
@@ -153,7 +176,7 @@ class Model(Lanes):
             kind=new.kind,
             state=state,
             created_at=now,
-            ready_at=now + int(new.delay_s),
+            ready_at=now + max(int(new.delay_s), ALBUM_SILENCE_S if new.group_id else 0),
             source_order=new.source_order,
             group_id=new.group_id,
         )

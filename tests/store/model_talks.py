@@ -22,6 +22,7 @@ class Entry:
     ready_at: int
     source_order: int | None
     group_id: str | None
+    said: int = 1
     attempts: int = 0
     crashes: int = 0
     is_to_stop: bool = False

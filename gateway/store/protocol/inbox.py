@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from gateway.contract import Address
+from gateway.domain.channels import WhenBusy
 from gateway.domain.conversation import Message
 from gateway.domain.delivery import NewDelivery
 from gateway.domain.ids import MessageId, ParticipantId, ProjectId, SessionId, TurnId
@@ -68,8 +69,11 @@ class NewTurn:
     prompts). `when_full` says what a full session does: refuse (raises Conflict
     `session_busy`), or join the newest queued turn as a further message; a full project or
     gateway raises TooMany or Unavailable for `refuse`, and stores a failed turn for `join`.
-    `delay_s` waits for more (debounce); `group_id` joins messages with the same id while that
-    turn is queued.
+    `delay_s` waits for more (debounce). `group_id` joins the messages of an album, which is over
+    when nothing of it came for `ALBUM_SILENCE_S`, or when it has `ALBUM_ITEMS`. `when_busy`:
+    `collect` joins the newest turn that is queued and was never tried; `interrupt` does so too, and
+    asks the message that is being answered to stop. `needs_session`: where nobody talks at
+    `address`, nothing is written, not even the event.
     """
 
     project_id: ProjectId
@@ -95,6 +99,8 @@ class NewTurn:
     busy_reply: tuple[NewDelivery, ...] = ()
     delay_s: float = 0
     group_id: str | None = None
+    when_busy: WhenBusy = "queue"
+    needs_session: bool = False
     source_order: int | None = None
     terminal: TerminalTurn | None = None
 
@@ -175,8 +181,9 @@ class Accepted:
     """What became of one entry.
 
     `is_new` False: a copy of an event or of an idempotency key seen before (`turn_id` is the
-    first one's). `digest_differs`: the copy had another body; nothing was run. `claimed` is set
-    when the turn may run at once here.
+    first one's), or a message that needed a session where there is none (it has no turn).
+    `digest_differs`: the copy had another body; nothing was run. `claimed` is set when the turn may
+    run at once here. `interrupts` is the running turn that was asked to stop for this one.
     """
 
     is_new: bool
@@ -187,6 +194,7 @@ class Accepted:
     state: TurnState = "queued"
     digest_differs: bool = False
     was_joined: bool = False
+    interrupts: TurnId | None = None
     claimed: ClaimedTurn | None = None
     turn: Turn | None = None
 

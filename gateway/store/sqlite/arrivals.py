@@ -9,18 +9,19 @@ Runs in the writer's thread only.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.domain.policy import QueueLimits
+from gateway.domain.ids import TurnId
+from gateway.domain.policy import ALBUM_ITEMS, ALBUM_SILENCE_S, QueueLimits
 from gateway.domain.turns import TurnError
 from gateway.errors import Conflict, TooMany, Unavailable
 from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn, TerminalTurn
-from gateway.store.rows import Row, to_turn
+from gateway.store.rows import Row, clean_or_none, to_turn
 from gateway.store.sqlite.claims import claim_now
 from gateway.store.sqlite.dedupe import find_copy, find_repeat, remember
 from gateway.store.sqlite.new_turns import Draft, write_turn
 from gateway.store.sqlite.opening import close_left_behind
-from gateway.store.sqlite.placement import Place, find_place
+from gateway.store.sqlite.placement import Place, find_place, is_talked_at
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, decline_waiting, keep_place, save_sheet
 from gateway.store.sqlite.transcript import add_message
@@ -31,13 +32,16 @@ SELECT (SELECT queued FROM project WHERE project_id = ''),
        (SELECT queued FROM project WHERE project_id = ?)
 """
 _NEWEST_QUEUED = """
-SELECT turn_id, ready_at, group_id, attempts, created_at FROM turn INDEXED BY turn_unfinished
+SELECT turn_id, ready_at, group_id, attempts, created_at, first_message, last_message
+  FROM turn INDEXED BY turn_unfinished
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'queued'
    AND kind = 'message'
  ORDER BY seq DESC
 """
 _JOIN = """
-UPDATE turn SET last_message = ?, first_message = coalesce(first_message, ?), ready_at = ?
+UPDATE turn
+   SET last_message = ?, first_message = coalesce(first_message, ?), ready_at = ?,
+       group_id = coalesce(group_id, ?)
  WHERE project_id = ? AND turn_id = ?
 """
 _CANCEL_TURNS = """
@@ -49,9 +53,20 @@ _CANCEL_RUNNING = """
 UPDATE turn INDEXED BY turn_unfinished SET cancel_requested = 1
  WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
 """
+_INTERRUPT = """
+UPDATE turn INDEXED BY turn_unfinished SET cancel_requested = 1
+ WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
+   AND kind = 'message' AND (group_id IS NULL OR group_id IS NOT ?)
+RETURNING turn_id
+"""
+_COUNT_MESSAGES = """
+SELECT count(*) FROM message
+ WHERE project_id = ? AND session_id = ? AND seq BETWEEN ? AND ? AND turn_id = ? AND role = 'user'
+"""
 _TELL_BUSY = "UPDATE address SET busy_told_at = ? WHERE address_id = ?"
 
 _MICROSECONDS = 1_000_000
+_ALBUM_SILENCE = int(ALBUM_SILENCE_S * _MICROSECONDS)
 _BUSY_PAUSE = 60 * _MICROSECONDS
 _BUSY = TurnError("overloaded", "Too much waits already; this message was not worked on.", True)
 _MAX_GATHERING = 5
@@ -74,17 +89,22 @@ def accept_turn(db: sqlite3.Connection, new: NewTurn, batch: Batch) -> Accepted:
     copy = find_copy(db, new.project_id, new.event) or find_repeat(db, new.idempotency)
     if copy is not None:
         return copy
+    if new.needs_session and not is_talked_at(db, new):
+        return Accepted(is_new=False, state="done")
     # Looked at first, so that a flood of refused calls writes nothing.
     has_room = new.terminal is not None or _has_room(db, new, batch.limits)
     place = find_place(db, new, batch.now)
     if new.terminal is not None:
         accepted = _write_terminal(db, new, new.terminal, place, batch.now)
     else:
+        interrupts = _interrupt(db, new, place.sheet)
         accepted = _join(db, new, place, batch) or (
             _write_queued(db, new, place, batch)
             if has_room
             else _write_busy(db, new, place, batch.now)
         )
+        if interrupts is not None:
+            accepted = replace(accepted, interrupts=interrupts)
     remember(db, new, accepted, batch.now)
     return accepted
 
@@ -129,28 +149,45 @@ def _cancel_all(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
 # ---------------------------------------------------------------- queued turns
 
 
+def _interrupt(db: sqlite3.Connection, new: NewTurn, sheet: Sheet) -> TurnId | None:
+    """Ask the message that is being answered to stop, if this one wants it; which turn that is.
+
+    Not for what is left of an album that is being answered.
+    """
+    is_said = new.kind == "message" and new.message is not None
+    if not is_said or new.when_busy != "interrupt" or sheet.owner is None:
+        return None
+    key = (sheet.project_id, sheet.session_id, clean_or_none(new.group_id))
+    found = db.execute(_INTERRUPT, key).fetchone()
+    return None if found is None else TurnId(found[0])
+
+
 def _join(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted | None:
     """Add the message to a turn that still gathers, or to the newest one of a full session."""
     sheet, now, message = place.sheet, batch.now, new.message
     if message is None or new.kind != "message" or not sheet.queued:
         return None
     queued = db.execute(_NEWEST_QUEUED, (sheet.project_id, sheet.session_id)).fetchall()
-    target = next((row for row in queued if _gathers(row, new, now)), None)
     ready_at = 0
-    if target is not None:
-        delay = int(new.delay_s * _MICROSECONDS)
-        ready_at = min(now + delay, target[4] + _MAX_GATHERING * delay)
-    elif queued and new.when_full == "join" and sheet.queued >= batch.limits.queued_per_session:
+    for target in queued:
+        until = _gathers_until(db, target, new, sheet, now)
+        if until is not None:
+            ready_at = until
+            break
+    else:
+        is_full = sheet.queued >= batch.limits.queued_per_session
+        if not queued or new.when_full != "join" or not is_full:
+            return None
         target = queued[0]
-    if target is None:
-        return None
     stored = add_message(db, sheet, message, turn_id=target[0], channel=new.channel, now=now)
+    group_id = clean_or_none(new.group_id)
     ready_at = max(ready_at, target[1])
-    db.execute(_JOIN, (stored.seq, stored.seq, ready_at, new.project_id, target[0]))
+    place_of = (new.project_id, target[0])
+    db.execute(_JOIN, (stored.seq, stored.seq, ready_at, group_id, *place_of))
     if sheet.owner is None:
         keep_place(db, sheet, now)
     save_sheet(db, sheet, now)
-    row = db.execute(_TURN, (new.project_id, target[0])).fetchone()
+    row = db.execute(_TURN, place_of).fetchone()
     return Accepted(
         is_new=True,
         turn_id=target[0],
@@ -162,14 +199,26 @@ def _join(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> A
     )
 
 
-def _gathers(queued: Row, new: NewTurn, now: int) -> bool:
-    """Whether a queued turn takes this message: the same album, or still inside its window."""
-    _turn_id, ready_at, group_id, attempts, _created_at = queued
+def _gathers_until(
+    db: sqlite3.Connection, queued: Row, new: NewTurn, sheet: Sheet, now: int
+) -> int | None:
+    """Until when a queued turn waits for more after it took this message; None = it takes it not.
+
+    It does so for the same album, inside its window, or where everything that waits is one turn.
+    """
+    turn_id, ready_at, group_id, attempts, created_at, first, last = queued
     if attempts:
-        return False
+        return None
+    delay = int(new.delay_s * _MICROSECONDS)
+    until = min(now + delay, int(created_at) + _MAX_GATHERING * delay)
     if new.group_id is not None and new.group_id == group_id:
-        return True
-    return bool(new.delay_s > 0 and ready_at > now)
+        key = (sheet.project_id, sheet.session_id, first, last, turn_id)
+        items = db.execute(_COUNT_MESSAGES, key).fetchone()[0] + 1
+        if items <= ALBUM_ITEMS:
+            return max(until, now + _ALBUM_SILENCE)
+    if new.when_busy != "queue" or (delay > 0 and ready_at > now):
+        return max(until, now + _ALBUM_SILENCE) if new.group_id is not None else until
+    return None
 
 
 def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Batch) -> Accepted:
@@ -177,7 +226,8 @@ def _write_queued(db: sqlite3.Connection, new: NewTurn, place: Place, batch: Bat
     _check_session(new, sheet, batch.limits)
     if new.kind == "message":
         decline_waiting(db, sheet, now)
-    ready_at = now + int(new.delay_s * _MICROSECONDS)
+    delay = int(new.delay_s * _MICROSECONDS)
+    ready_at = now + (delay if new.group_id is None else max(delay, _ALBUM_SILENCE))
     if batch.claims_left and batch.claim and not sheet.pending and ready_at == now:
         accepted = claim_now(db, new, place, batch.claim, recent=batch.recent, now=now)
         if accepted is not None:

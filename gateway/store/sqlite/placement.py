@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from gateway.contract import Address
 from gateway.domain.ids import (
     ParticipantId,
     SessionId,
@@ -48,6 +49,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _SET_CURRENT = """
 UPDATE address SET session_id = ?, last_inbound_at = ?, is_reachable = ? WHERE address_id = ?
 """
+_IS_TALKED_AT = """
+SELECT 1 FROM address AS a
+  JOIN session AS s ON s.project_id = a.project_id AND s.session_id = a.session_id
+ WHERE a.project_id = ? AND a.channel = ? AND a.account = ? AND a.chat = ? AND a.thread = ?
+   AND (s.ended_at IS NULL OR s.end_reason = 'new')
+"""
 _END = """
 UPDATE session SET ended_at = ?, end_reason = ?, version = version + 1, updated_at = ?
  WHERE project_id = ? AND session_id = ? AND ended_at IS NULL
@@ -76,6 +83,16 @@ def find_place(db: sqlite3.Connection, new: NewTurn, now: int) -> Place:
         participant_id = _participant(db, new, now)
         return Place(_make_session(db, new, participant_id, None, now), participant_id)
     return _place_at_address(db, new, now)
+
+
+def is_talked_at(db: sqlite3.Connection, new: NewTurn) -> bool:
+    """Whether there is a talk at the address of a message, so that it is for us.
+
+    A person who asked for a fresh start goes on talking; a session that others ended is over.
+    """
+    if new.address is None:
+        return False
+    return db.execute(_IS_TALKED_AT, _address_key(new, new.address)).fetchone() is not None
 
 
 def find_or_make_identity(
@@ -138,13 +155,7 @@ def _participant(
 def _place_at_address(db: sqlite3.Connection, new: NewTurn, now: int) -> Place:
     address = new.address
     assert address is not None  # noqa: S101 - the caller looked
-    key = (
-        new.project_id,
-        address.channel,
-        clean(new.account),
-        clean(address.chat),
-        clean(address.thread or ""),
-    )
+    key = _address_key(new, address)
     address_id, session_id, is_reachable, busy_told_at = put_address(db, key, now)
     sheet = None
     if session_id is not None and not new.fresh_session:
@@ -159,6 +170,11 @@ def _place_at_address(db: sqlite3.Connection, new: NewTurn, now: int) -> Place:
         # Who writes to us can be reached again.
         db.execute(_SET_CURRENT, (sheet.session_id, now, is_reachable or is_inbound, address_id))
     return Place(sheet, participant_id, busy_told_at)
+
+
+def _address_key(new: NewTurn, address: Address) -> tuple[str, str, str, str, str]:
+    account, chat, thread = clean(new.account), clean(address.chat), clean(address.thread or "")
+    return new.project_id, address.channel, account, chat, thread
 
 
 def _current_session(
