@@ -6,11 +6,12 @@ method run, and answers in the Bot API's envelope. What methods do is in `method
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
+from gateway.testing.loopback import hang_up
 from gateway.testing.misbehaviour import FaultPlan, misbehave
 from gateway.testing.telegram.faults import (
     ApiError,
@@ -19,12 +20,15 @@ from gateway.testing.telegram.faults import (
     TelegramFault,
     flood,
 )
-from gateway.testing.telegram.methods import BotMethods
+from gateway.testing.telegram.methods import BotMethods, StoredFile
 from gateway.testing.telegram.pace import Pace
 from gateway.testing.telegram.requests import read_parameters, read_path
 from gateway.testing.telegram.rules import broken_limit
 from gateway.testing.telegram.spec import Spec
 from gateway.testing.wire import JsonValue
+
+DOWNLOAD: Final = "file"
+"""What a download is called in the log and the plan of faults, where methods have names."""
 
 WEBHOOK_NOTES: Final = {
     "setWebhook": "Webhook was set",
@@ -62,7 +66,7 @@ class BotApi:
         try:
             kind, rest = read_path(request.path, self._token)
             if kind == "file":
-                return self._file(rest)
+                return await self._download(request, rest)
             call = await self._read(request, rest)
         except Refused as refused:
             return _error(refused.error)
@@ -85,10 +89,13 @@ class BotApi:
         )
         call.problems = tuple(self._problems(call))
         self.pace.note_early(call)
+        self._log(call)
+        return call
+
+    def _log(self, call: BotCall) -> None:
         self.calls.append(call)
         self.counts[call.method] += 1
         self._on_change()
-        return call
 
     def _problems(self, call: BotCall) -> list[str]:
         if call.method.lower() not in self._names:
@@ -104,7 +111,7 @@ class BotApi:
             return self._refuse(call, ApiError(400, f"Bad Request: {call.problems[0]}"))
         fault = self.faults.take(call.method, call)
         if fault is not None:
-            return await self._fail(request, call, fault)
+            return await self._fail(request, call, fault, carry_out=lambda: self._run(call))
         retry_after_s = self.pace.retry_after(call)
         if retry_after_s is not None:
             return self._refuse(call, flood(retry_after_s))
@@ -119,16 +126,17 @@ class BotApi:
         return _result(result, WEBHOOK_NOTES.get(call.method))
 
     async def _fail(
-        self, request: web.BaseRequest, call: BotCall, fault: TelegramFault
+        self,
+        request: web.BaseRequest,
+        call: BotCall,
+        fault: TelegramFault,
+        *,
+        carry_out: Callable[[], Awaitable[web.Response]],
     ) -> web.StreamResponse:
         if isinstance(fault, ApiError):
             return self._refuse(call, fault)
         return await misbehave(
-            fault,
-            call,
-            request=request,
-            carry_out=lambda: self._run(call),
-            on_change=self._on_change,
+            fault, call, request=request, carry_out=carry_out, on_change=self._on_change
         )
 
     def _refuse(self, call: BotCall, error: ApiError) -> web.Response:
@@ -137,11 +145,34 @@ class BotApi:
             self.pace.block(call, error.retry_after_s)
         return _error(error)
 
-    def _file(self, path: str) -> web.Response:
-        for stored in self._methods.files.values():
-            if stored.path == path:
-                return web.Response(body=stored.content, content_type="application/octet-stream")
-        return _error(ApiError(404, "Not Found"))
+    async def _download(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """A file by the path that getFile gave."""
+        number, now = len(self.calls) + 1, time.monotonic()
+        call = BotCall(number=number, method=DOWNLOAD, params={"file_path": path}, at=now)
+        self._log(call)
+        fault = self.faults.take(DOWNLOAD, call)
+        files = self._methods.files.values()
+        stored = next((file for file in files if file.path == path), None)
+        if stored is None:
+            return self._refuse(call, ApiError(404, "Not Found"))
+        if stored.breaks_after is not None:
+            return await _broken_off(request, stored)
+        if fault is not None:
+            return await self._fail(request, call, fault, carry_out=lambda: _whole(call, stored))
+        return await _whole(call, stored)
+
+
+async def _whole(call: BotCall, stored: StoredFile) -> web.Response:
+    call.status = 200
+    return web.Response(body=stored.content, content_type="application/octet-stream")
+
+
+async def _broken_off(request: web.BaseRequest, stored: StoredFile) -> web.StreamResponse:
+    """The beginning of the file, and then the end of the connection."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(stored.content))})
+    await response.prepare(request)
+    await response.write(stored.content[: stored.breaks_after])
+    return hang_up(request)
 
 
 def _result(result: JsonValue, note: str | None) -> web.Response:

@@ -35,11 +35,16 @@ MESSAGE_METHODS = (
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that can be downloaded; `size_bytes` may claim more than the content has."""
+    """A file that can be downloaded.
+
+    `size_bytes` is what getFile says of it, true or not; None = nothing. With `breaks_after` the
+    connection is lost after that many bytes of each download.
+    """
 
     path: str
     content: bytes
-    size_bytes: int
+    size_bytes: int | None
+    breaks_after: int | None = None
 
 
 class BotMethods:
@@ -180,14 +185,11 @@ class BotMethods:
         stored = self.files.get(file_id)
         if not file_id or stored is None:
             raise bad_request("invalid file_id")
-        if stored.size_bytes > MAX_DOWNLOAD_BYTES:
+        if stored.size_bytes is not None and stored.size_bytes > MAX_DOWNLOAD_BYTES:
             raise Refused(ApiError(400, "Bad Request: file is too big"))
-        return {
-            "file_id": file_id,
-            "file_unique_id": f"{file_id}-u",
-            "file_size": stored.size_bytes,
-            "file_path": stored.path,
-        }
+        file: JsonObject = {"file_id": file_id, "file_unique_id": f"{file_id}-u"}
+        size = {} if stored.size_bytes is None else {"file_size": stored.size_bytes}
+        return {**file, **size, "file_path": stored.path}
 
     def _note_attempt(self, attempt: WebhookAttempt) -> None:
         if not attempt.is_success:

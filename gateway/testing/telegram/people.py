@@ -64,6 +64,44 @@ class People:
             )
         )
 
+    def post_file(
+        self,
+        chat: int,
+        user: int | Person,
+        content: bytes,
+        *,
+        kind: str = "document",
+        name: str | None = None,
+        mime: str | None = None,
+        caption: str = "",
+        extra: JsonObject | None = None,
+    ) -> JsonObject:
+        """Somebody sends a file as `kind`: voice, audio, video, video_note, animation, document."""
+        number, now = self._chats.new_id(chat), int(time.time())
+        file_id = self.add_file(content, name=name or f"{kind}_{number}")
+        file: JsonObject = {"file_id": file_id, "file_unique_id": f"{file_id}-u"}
+        told = {"file_name": name, "mime_type": mime, "file_size": len(content)}
+        file |= {field: value for field, value in told.items() if value is not None}
+        return self.post(
+            updates.media_message(
+                chat,
+                _person(user),
+                kind,
+                file,
+                caption=caption,
+                message_id=number,
+                date=now,
+                extra=extra,
+            )
+        )
+
+    def press_stop(self, user: int | Person, *, thread: int | None = None) -> JsonObject:
+        """Somebody presses the stop button of the draft that the bot showed them last."""
+        person = _person(user)
+        shown = [draft.draft_id for draft in self._chats.drafts if draft.chat == person.id]
+        draft_id = shown[-1] if shown else 1
+        return self.post(updates.stopped_generation(person, draft_id=draft_id, thread=thread))
+
     def post_edit(self, update: JsonObject, text: str) -> JsonObject:
         """Somebody edits the message of an earlier update."""
         now = int(time.time())
@@ -87,15 +125,24 @@ class People:
         return self._change_membership(_person(user), blocked=False)
 
     def add_file(
-        self, content: bytes, *, name: str = "file.bin", size_bytes: int | None = None
+        self,
+        content: bytes,
+        *,
+        name: str = "file.bin",
+        size_bytes: int | None = None,
+        breaks_after: int | None = None,
     ) -> str:
         """Store a file for getFile and download; gives its file_id.
 
-        `size_bytes` makes it claim another size than it has.
+        `size_bytes` makes it claim another size than it has, 0 none at all. With `breaks_after` its
+        downloads break off after so many bytes.
         """
         number = len(self._methods.files) + 1
         size = len(content) if size_bytes is None else size_bytes
-        self._methods.files[f"file-{number}"] = StoredFile(f"files/{number}/{name}", content, size)
+        path = f"files/{number}/{name}"
+        self._methods.files[f"file-{number}"] = StoredFile(
+            path, content, size or None, breaks_after
+        )
         return f"file-{number}"
 
     def _change_membership(self, person: Person, *, blocked: bool) -> JsonObject:

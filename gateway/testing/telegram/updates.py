@@ -21,10 +21,12 @@ DEFAULT_KINDS: Final = frozenset(
         *("deleted_business_messages", "guest_message", "inline_query", "chosen_inline_result"),
         *("callback_query", "shipping_query", "pre_checkout_query", "purchased_paid_media"),
         *("poll", "poll_answer", "my_chat_member", "chat_join_request", "chat_boost"),
-        *("removed_chat_boost", "managed_bot"),
+        *("removed_chat_boost", "managed_bot", "stopped_message_generation"),
     }
 )
-"""Kinds a bot gets that never named any (Bot API 10.1, getUpdates, `allowed_updates`)."""
+"""Kinds a bot gets that never named any (Bot API 10.1, getUpdates, `allowed_updates`; the stop
+button is of 10.3).
+"""
 
 ALL_KINDS: Final = DEFAULT_KINDS | {"chat_member", "message_reaction", "message_reaction_count"}
 
@@ -120,6 +122,34 @@ def photo_message(
     return {"message": message(chat, sender, message_id=message_id, date=date, extra=content)}
 
 
+def media_message(
+    chat: int,
+    sender: Person,
+    kind: str,
+    file: JsonObject,
+    *,
+    caption: str = "",
+    message_id: int,
+    date: int,
+    extra: JsonObject | None = None,
+) -> JsonObject:
+    """Content of an update with a file; `file` is its Voice, Audio, Video, Document ... object."""
+    content: JsonObject = {kind: {**_MEDIA.get(kind, {}), **file}}
+    content |= {"caption": caption} if caption else {}
+    content |= extra or {}
+    return {"message": message(chat, sender, message_id=message_id, date=date, extra=content)}
+
+
+def stopped_generation(person: Person, *, draft_id: int, thread: int | None = None) -> JsonObject:
+    """Content of an update that says somebody pressed the stop button of a draft."""
+    stopped: JsonObject = {
+        "chat": chat_document(person.id, first_name=person.first_name),
+        "draft_id": draft_id,
+        **({} if thread is None else {"message_thread_id": thread}),
+    }
+    return {"stopped_message_generation": stopped}
+
+
 def callback_query(
     sender: Person, data: str, *, query_id: str, on_message: JsonObject
 ) -> JsonObject:
@@ -179,6 +209,16 @@ def chat_of(update: JsonObject) -> int:
             return int(place["chat"].get("id", 0))
     sender = part.get("from")
     return int(sender.get("id", 0)) if isinstance(sender, dict) else 0
+
+
+_MEDIA: Final[dict[str, JsonObject]] = {
+    "voice": {"duration": 3},
+    "audio": {"duration": 180},
+    "video": {"width": 640, "height": 480, "duration": 5},
+    "video_note": {"length": 240, "duration": 5},
+    "animation": {"width": 320, "height": 240, "duration": 2},
+}
+"""Fields that the Bot API requires of a file, by its kind, beside its ids."""
 
 
 def _member(bot: Person, status: str) -> JsonObject:

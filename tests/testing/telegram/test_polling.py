@@ -122,10 +122,10 @@ async def test_only_the_kinds_a_bot_asked_for_are_queued_and_the_choice_is_kept(
 async def test_kinds_nobody_knows_yet_are_delivered():
     async with TelegramServer() as telegram, client_of(telegram) as client:
         await client.result("getUpdates", allowed_updates=["message"])
-        telegram.post({"stopped_message_generation": {"draft_id": 3}})
+        telegram.post({"telepathy": {"thought": 3}})
         [update] = await client.result("getUpdates")
 
-    assert update["stopped_message_generation"] == {"draft_id": 3}
+    assert update["telepathy"] == {"thought": 3}
 
 
 async def test_a_confirmed_update_can_be_delivered_again():
