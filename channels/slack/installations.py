@@ -38,10 +38,11 @@ TOKEN_REFUSED: Final = TOKEN_ENDED | {"token_expired"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """The app in one workspace; `expires_at` is a time of the wall clock, None = never."""
+    """The app in one workspace; times are of the wall clock, `expires_at` None = never."""
 
     team: str
     bot_user: str
+    installed_at: float
     token: str = field(repr=False)
     name: str | None = None
     refresh_token: str | None = field(default=None, repr=False)
@@ -83,7 +84,11 @@ class Installations:
         name = answer.get("team")
         self._single = team
         self._known[team] = Installation(
-            team=team, bot_user=str(answer["user_id"]), token=token, name=name
+            team=team,
+            bot_user=str(answer["user_id"]),
+            installed_at=self._clock(),
+            token=token,
+            name=name,
         )
 
     async def find(self, team: str) -> Installation | None:
@@ -193,6 +198,7 @@ class Installations:
         installation = Installation(
             team=str(whole["id"]),
             bot_user=str(answer["bot_user_id"]),
+            installed_at=self._clock(),
             token=str(answer["access_token"]),
             name=whole.get("name"),
             refresh_token=answer.get("refresh_token"),
