@@ -236,7 +236,10 @@ class DeliveryUnknown(GatewayError):
 
 
 class DeliveryRefused(GatewayError):
-    """The platform will never take this part; `scope` says what else it will never take."""
+    """The platform will never take this part; `scope` says what else it will never take.
+
+    With scope `address` and the code `opted_out`, the person wants no more messages.
+    """
 
     default_code = "delivery_refused"
 

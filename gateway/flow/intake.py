@@ -124,8 +124,8 @@ class Intake:
             self._worker.start(result.claimed)
         elif result.state == "queued":
             self._worker.wake()
-        if entry.terminal is not None and entry.terminal.cancels and result.session_id:
-            self._worker.cancel_session(result.session_id)
+        for session_id in result.stops:
+            self._worker.cancel_session(session_id)
         if result.interrupts is not None:
             self._worker.cancel_turn(result.interrupts)
         if result.state not in ("queued", "running"):

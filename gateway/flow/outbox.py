@@ -261,7 +261,13 @@ def refused(delivery: Delivery, error: DeliveryRefused, *, age_s: float) -> Send
     if error.scope == "account":
         pause_s = ACCOUNT_REFUSED_PAUSE_S
         return _held_up(delivery, error.message, scope="account", pause_s=pause_s, age_s=age_s)
-    return SendResult(delivery_id=delivery.id, state="dead", error=error.message, scope=error.scope)
+    return SendResult(
+        delivery_id=delivery.id,
+        state="dead",
+        error=error.message,
+        scope=error.scope,
+        opts_out=error.scope == "address" and error.code == "opted_out",
+    )
 
 
 def unknown(delivery: Delivery, error: BaseException) -> SendResult:

@@ -19,6 +19,7 @@ from gateway.domain.ids import MessageId, ParticipantId, ProjectId, SessionId, T
 from gateway.domain.people import IdentityKey
 from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import ClaimedTurn, Turn, TurnError, TurnKind, TurnOptions, TurnState
+from gateway.store.protocol.doorway import AccessRule, LinkAttempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class TerminalTurn:
 
     `ends_session` closes the current session with that reason, so that the next message of the
     address starts a new one. `cancels` cancels everything queued and running in the session.
+    `opts_out` notes that the sender wants no more messages (False: wants them again); nothing is
+    sent to them from then on, and what waits for them is cancelled wherever they are.
     """
 
     state: TurnState
@@ -56,6 +59,7 @@ class TerminalTurn:
     error: TurnError | None = None
     ends_session: str | None = None
     cancels: bool = False
+    opts_out: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,10 @@ class NewTurn:
     when nothing of it came for `ALBUM_SILENCE_S`, or when it has `ALBUM_ITEMS`. `when_busy`:
     `collect` joins the newest turn that is queued and was never tried; `interrupt` does so too, and
     asks the message that is being answered to stop. `needs_session`: where nobody talks at
-    `address`, nothing is written, not even the event.
+    `address`, nothing is written, not even the event. `is_direct`: the address is the sender's
+    alone. `access` and `link` are decided by what is stored of the sender. Who is blocked or has
+    opted out is not answered at all; a blocked caller of a service gets Forbidden
+    (`participant_blocked`).
     """
 
     project_id: ProjectId
@@ -102,6 +109,9 @@ class NewTurn:
     when_busy: WhenBusy = "queue"
     needs_session: bool = False
     source_order: int | None = None
+    is_direct: bool = True
+    access: AccessRule | None = None
+    link: LinkAttempt | None = None
     terminal: TerminalTurn | None = None
 
 
@@ -183,7 +193,8 @@ class Accepted:
     `is_new` False: a copy of an event or of an idempotency key seen before (`turn_id` is the
     first one's), or a message that needed a session where there is none (it has no turn).
     `digest_differs`: the copy had another body; nothing was run. `claimed` is set when the turn may
-    run at once here. `interrupts` is the running turn that was asked to stop for this one.
+    run at once here. `interrupts` is the running turn that was asked to stop for this one, `stops`
+    are sessions in which everything was.
     """
 
     is_new: bool
@@ -195,6 +206,7 @@ class Accepted:
     digest_differs: bool = False
     was_joined: bool = False
     interrupts: TurnId | None = None
+    stops: tuple[SessionId, ...] = ()
     claimed: ClaimedTurn | None = None
     turn: Turn | None = None
 

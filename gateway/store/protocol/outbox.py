@@ -22,8 +22,8 @@ class SendResult:
     keeps everything of `scope` (address or account) waiting. Both count from the moment this is
     written, on the store's clock: a time worked out before a jump of it would be wrong by the jump.
     `counts` False takes the attempt back (throttled). A `dead` with scope `address` marks the
-    address unreachable and ends its other pending deliveries; any end other than sent ends later
-    parts of the same turn as `earlier_part`.
+    address unreachable and ends its other pending deliveries; with `opts_out` the person behind it
+    has opted out. Any end other than sent ends later parts of the same turn as `earlier_part`.
     """
 
     delivery_id: DeliveryId
@@ -34,6 +34,7 @@ class SendResult:
     blocked_s: float = 0.0
     scope: Scope = "part"
     counts: bool = True
+    opts_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,11 +19,12 @@ from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn, Terminal
 from gateway.store.rows import Row, clean_or_none, to_turn
 from gateway.store.sqlite.claims import claim_now
 from gateway.store.sqlite.dedupe import find_copy, find_repeat, remember
+from gateway.store.sqlite.doorway import at_the_door, note_consent
 from gateway.store.sqlite.new_turns import Draft, write_turn
-from gateway.store.sqlite.opening import close_left_behind
 from gateway.store.sqlite.placement import Place, find_place, is_talked_at
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, decline_waiting, keep_place, save_sheet
+from gateway.store.sqlite.stopping import cancel_turns
 from gateway.store.sqlite.transcript import add_message
 
 _TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"
@@ -43,15 +44,6 @@ UPDATE turn
    SET last_message = ?, first_message = coalesce(first_message, ?), ready_at = ?,
        group_id = coalesce(group_id, ?)
  WHERE project_id = ? AND turn_id = ?
-"""
-_CANCEL_TURNS = """
-UPDATE turn INDEXED BY turn_unfinished
-   SET state = 'cancelled', finished_at = ?, waiting_at = NULL, cancel_requested = 1
- WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state IN ('queued', 'waiting')
-"""
-_CANCEL_RUNNING = """
-UPDATE turn INDEXED BY turn_unfinished SET cancel_requested = 1
- WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
 """
 _INTERRUPT = """
 UPDATE turn INDEXED BY turn_unfinished SET cancel_requested = 1
@@ -93,7 +85,7 @@ def accept_turn(db: sqlite3.Connection, new: NewTurn, batch: Batch) -> Accepted:
         return Accepted(is_new=False, state="done")
     # Looked at first, so that a flood of refused calls writes nothing.
     has_room = new.terminal is not None or _has_room(db, new, batch.limits)
-    place = find_place(db, new, batch.now)
+    new, place = at_the_door(db, new, find_place(db, new, batch.now), batch.now)
     if new.terminal is not None:
         accepted = _write_terminal(db, new, new.terminal, place, batch.now)
     else:
@@ -116,8 +108,10 @@ def _write_terminal(
     db: sqlite3.Connection, new: NewTurn, terminal: TerminalTurn, place: Place, now: int
 ) -> Accepted:
     sheet = place.sheet
+    stops = note_consent(db, new, terminal, place, now)
     if terminal.cancels:
-        _cancel_all(db, sheet, now)
+        cancel_turns(db, sheet, now)
+        stops = (*stops, sheet.session_id)
     draft = Draft(
         terminal.state,
         now,
@@ -130,20 +124,7 @@ def _write_terminal(
     if terminal.ends_session is not None:
         sheet.end(terminal.ends_session, now)
     save_sheet(db, sheet, now)
-    return accepted
-
-
-def _cancel_all(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
-    """Cancel what is queued and waiting in a session, and ask what runs to stop."""
-    key = (sheet.project_id, sheet.session_id)
-    cancelled = db.execute(_CANCEL_TURNS, (now, *key)).rowcount
-    sheet.pending -= cancelled
-    sheet.queued = 0
-    close_left_behind(db, sheet.address_id, now)
-    if sheet.owner is None:
-        sheet.ready_at = None
-    else:
-        db.execute(_CANCEL_RUNNING, key)
+    return replace(accepted, stops=stops)
 
 
 # ---------------------------------------------------------------- queued turns

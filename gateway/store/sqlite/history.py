@@ -278,7 +278,7 @@ class SqliteHistory(Area):
 
 
 def _create(db: sqlite3.Connection, new: NewSession, now: int) -> Session:
-    require_participant(db, new.project_id, new.participant_id)
+    participant_id = require_participant(db, new.project_id, new.participant_id)
     if load_sheet(db, new.project_id, new.id) is not None:
         raise Conflict("There is a session with this id already.", code="session_exists")
     address_id, address = None, new.address
@@ -292,7 +292,7 @@ def _create(db: sqlite3.Connection, new: NewSession, now: int) -> Session:
             new.id,
             new.bot,
             new.channel,
-            new.participant_id,
+            participant_id,
             address_id,
             new.agent,
             clean_or_none(new.title),

@@ -18,7 +18,7 @@ from gateway.store.rows import Row, to_json_always
 from gateway.store.sqlite.columns import DeliveryAt
 
 _FIND_ADDRESS = """
-SELECT address_id, session_id, is_reachable, busy_told_at FROM address
+SELECT address_id, session_id, is_reachable, busy_told_at, external_id IS NOT NULL FROM address
  WHERE project_id = ? AND channel = ? AND account = ? AND chat = ? AND thread = ?
 """
 _ADD_ADDRESS = """
@@ -28,8 +28,19 @@ VALUES (?, ?, ?, ?, ?, ?)
 _LANE = """
 SELECT a.next_out_no, a.is_reachable, a.channel,
        max(a.blocked_until, coalesce((SELECT b.blocked_until FROM account_block AS b
-                                       WHERE b.channel = a.channel AND b.account = a.account), 0))
-  FROM address AS a WHERE a.address_id = ?
+                                       WHERE b.channel = a.channel AND b.account = a.account), 0)),
+       i.blocked, i.opted_out
+  FROM address AS a
+  LEFT JOIN identity AS i ON i.project_id = a.project_id AND i.platform = a.platform
+                         AND i.external_id = a.external_id
+ WHERE a.address_id = ?
+"""
+_CLOSED = """
+SELECT a.is_reachable, i.blocked, i.opted_out
+  FROM address AS a
+  LEFT JOIN identity AS i ON i.project_id = a.project_id AND i.platform = a.platform
+                         AND i.external_id = a.external_id
+ WHERE a.address_id = ?
 """
 _TAKE_NUMBERS = "UPDATE address SET next_out_no = next_out_no + ? WHERE address_id = ?"
 _IS_OCCUPIED = """
@@ -58,6 +69,10 @@ UPDATE outbox INDEXED BY outbox_lane
    SET state = 'cancelled', error = ?, next_at = NULL, settled_at = ?
  WHERE address_id = ? AND settled_at IS NULL AND state = 'pending'
 """
+_CANCEL_OPEN = """
+UPDATE outbox INDEXED BY outbox_lane SET state = 'cancelled', error = ?, settled_at = ?
+ WHERE address_id = ? AND settled_at IS NULL AND state = 'open'
+"""
 _CANCEL_HELD = """
 UPDATE outbox INDEXED BY outbox_held SET state = 'cancelled', error = ?, settled_at = ?
  WHERE address_id = ? AND state = 'held'
@@ -69,6 +84,8 @@ UPDATE outbox SET state = 'dead', error = ?, next_at = NULL, settled_at = ?
 """
 
 UNREACHABLE = "unreachable"
+OPTED_OUT = "the person has opted out of messages"
+BLOCKED = "the person is blocked"
 EARLIER_PART = "earlier_part"
 
 
@@ -86,16 +103,22 @@ class Origin:
 
 def put_address(
     db: sqlite3.Connection, key: tuple[str, str, str, str, str], now: int
-) -> tuple[int, str | None, bool, int]:
+) -> tuple[int, str | None, bool, int, bool]:
     """The address of (project, channel, account, chat, thread), made if it is new.
 
-    Gives its id, its current session, whether it can be reached, when it was last told "busy".
+    Gives its id, its current session, whether it can be reached, when it was last told "busy", and
+    whether it is known whose alone it is.
     """
     row = db.execute(_FIND_ADDRESS, key).fetchone()
     if row is not None:
-        return row[0], row[1], bool(row[2]), row[3]
+        return row[0], row[1], bool(row[2]), row[3], bool(row[4])
     cursor = db.execute(_ADD_ADDRESS, (*key, now))
-    return cursor.lastrowid or 0, None, True, 0
+    return cursor.lastrowid or 0, None, True, 0, False
+
+
+def closed(db: sqlite3.Connection, address_id: int) -> str | None:
+    """Why nothing is to be sent to an address; None = it is open."""
+    return _why_closed(*db.execute(_CLOSED, (address_id,)).fetchone())
 
 
 def add_deliveries(
@@ -103,16 +126,19 @@ def add_deliveries(
 ) -> bool:
     """Put parts at the end of their lane; whether there is something to send.
 
-    To an address that cannot be reached they are written as cancelled, with the reason.
+    To an address that is closed they are written as cancelled, with the reason.
     """
     if not deliveries:
         return False
     address_id = origin.address_id
-    out_no, is_reachable, channel, blocked_until = db.execute(_LANE, (address_id,)).fetchone()
+    out_no, is_reachable, channel, blocked_until, blocked, opted_out = db.execute(
+        _LANE, (address_id,)
+    ).fetchone()
+    reason = _why_closed(is_reachable, blocked, opted_out)
     db.execute(_TAKE_NUMBERS, (len(deliveries), address_id))
     keeps_lane = not origin.is_command_answer
     is_behind = keeps_lane and db.execute(_IS_OCCUPIED, (address_id,)).fetchone() is not None
-    next_at = max(now, blocked_until) if is_reachable and not is_behind else None
+    next_at = max(now, blocked_until) if reason is None and not is_behind else None
     for offset, new in enumerate(deliveries):
         db.execute(
             _INSERT,
@@ -126,28 +152,31 @@ def add_deliveries(
                 channel,
                 address_id,
                 out_no + offset,
-                "pending" if is_reachable else "cancelled",
+                "pending" if reason is None else "cancelled",
                 next_at,
-                None if is_reachable else UNREACHABLE,
+                reason,
                 origin.is_command_answer,
-                None if is_reachable else now,
+                None if reason is None else now,
                 now,
                 to_json_always(new.part),
             ),
         )
         next_at = None
-    return bool(is_reachable)
+    return reason is None
 
 
 def add_open(db: sqlite3.Connection, origin: Origin, delivery_id: str, now: int) -> bool:
     """Put a part that is still to be written at the front of its lane; False = it is not free.
 
-    Free means: it can be reached, nobody throttles it, and nothing unsettled stands in it.
+    Free means: it is not closed, nobody throttles it, and nothing unsettled stands in it.
     """
     address_id = origin.address_id
-    out_no, is_reachable, channel, blocked_until = db.execute(_LANE, (address_id,)).fetchone()
+    out_no, is_reachable, channel, blocked_until, blocked, opted_out = db.execute(
+        _LANE, (address_id,)
+    ).fetchone()
+    is_closed = _why_closed(is_reachable, blocked, opted_out) is not None
     is_behind = db.execute(_IS_OCCUPIED, (address_id,)).fetchone() is not None
-    if is_behind or not is_reachable or blocked_until > now:
+    if is_behind or is_closed or blocked_until > now:
         return False
     db.execute(_TAKE_NUMBERS, (1, address_id))
     place = (origin.project_id, origin.turn_id, origin.first_part, delivery_id, origin.session_id)
@@ -187,10 +216,18 @@ def promote_lane(db: sqlite3.Connection, address_id: int, now: int) -> None:
 
 
 def close_lane(
-    db: sqlite3.Connection, address_id: int, now: int, *, with_held: bool, reason: str = UNREACHABLE
+    db: sqlite3.Connection,
+    address_id: int,
+    now: int,
+    *,
+    with_held: bool,
+    with_open: bool = False,
+    reason: str = UNREACHABLE,
 ) -> None:
     """Cancel what waits in a lane; what is being sent is left to end by itself."""
     db.execute(_CANCEL_LANE, (reason, now, address_id))
+    if with_open:
+        db.execute(_CANCEL_OPEN, (reason, now, address_id))
     if with_held:
         db.execute(_CANCEL_HELD, (reason, now, address_id))
 
@@ -203,6 +240,14 @@ def end_later_parts(db: sqlite3.Connection, delivery: Row, now: int) -> None:
         delivery[DeliveryAt.PART_NO],
     )
     db.execute(_END_LATER_PARTS, (EARLIER_PART, now, *key))
+
+
+def _why_closed(is_reachable: int, blocked: int | None, opted_out: int | None) -> str | None:
+    if blocked:
+        return BLOCKED
+    if opted_out:
+        return OPTED_OUT
+    return None if is_reachable else UNREACHABLE
 
 
 def _first(db: sqlite3.Connection, delivery: Row) -> Row | None:

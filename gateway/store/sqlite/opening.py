@@ -15,7 +15,7 @@ from gateway.domain.turns import Lease
 from gateway.store.protocol.turns import OpenPart
 from gateway.store.rows import Row, clean, to_delivery, to_json_always
 from gateway.store.sqlite.columns import DeliveryAt
-from gateway.store.sqlite.lanes import UNREACHABLE, Origin, add_open, is_first, promote_lane
+from gateway.store.sqlite.lanes import Origin, add_open, closed, is_first, promote_lane
 from gateway.store.sqlite.sessions import holds, load_sheet
 
 _STATUS = "SELECT state, parts FROM turn WHERE project_id = ? AND turn_id = ?"
@@ -27,7 +27,6 @@ SELECT * FROM delivery_row
 _KEEP_REF = """
 UPDATE outbox SET open_ref = ? WHERE project_id = ? AND delivery_id = ? AND state = 'open'
 """
-_IS_REACHABLE = "SELECT is_reachable FROM address WHERE address_id = ?"
 _FILL = """
 UPDATE outbox SET state = 'pending', part = ?, message_id = ?, created_at = ? WHERE delivery_id = ?
 """
@@ -92,15 +91,14 @@ def fill_open(db: sqlite3.Connection, row: Row, new: NewDelivery | None, now: in
     None = the turn leaves nothing: an empty part, which takes the message back from the platform.
     """
     delivery_id, address_id = row[DeliveryAt.DELIVERY_ID], row[DeliveryAt.ADDRESS_ID]
-    is_reachable = bool(db.execute(_IS_REACHABLE, (address_id,)).fetchone()[0])
+    reason = closed(db, address_id)
     is_shown = row[DeliveryAt.OPEN_REF] is not None
-    is_sent = is_reachable and (new is not None or is_shown)
+    is_sent = reason is None and (new is not None or is_shown)
     if is_sent:
         part, message_id = ({}, None) if new is None else (new.part, new.message_id)
         db.execute(_FILL, (to_json_always(part), message_id, now, delivery_id))
     else:
-        reason = NOTHING_SHOWN if is_reachable else UNREACHABLE
-        db.execute(_CLOSE, (reason, now, delivery_id))
+        db.execute(_CLOSE, (reason or NOTHING_SHOWN, now, delivery_id))
     promote_lane(db, address_id, now)
     return is_sent
 

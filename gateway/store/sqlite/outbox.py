@@ -13,8 +13,12 @@ from gateway.store.rows import Row, clean_or_none, to_delivery
 from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.clock import MICROSECONDS
 from gateway.store.sqlite.columns import DeliveryAt
+from gateway.store.sqlite.consent import opt_out_behind
 from gateway.store.sqlite.lanes import (
+    BLOCKED,
+    OPTED_OUT,
     close_lane,
+    closed,
     end_later_parts,
     is_first,
     promote,
@@ -35,6 +39,7 @@ UPDATE outbox
  WHERE delivery_id = ?
 """
 _ONE = "SELECT * FROM delivery_row WHERE delivery_id = ?"
+_ADDRESS = "SELECT address_id FROM outbox WHERE delivery_id = ?"
 _END = """
 UPDATE outbox
    SET state = ?, owner = NULL, attempts = max(attempts - ?, 0), next_at = ?, error = ?,
@@ -102,7 +107,8 @@ class SqliteOutbox(Area):
             begun: list[Delivery] = []
             for channel in channels:
                 due = db.execute(_DUE, (channel, now, now, limit - len(begun))).fetchall()
-                begun += [_begin(db, row[0], owner, now) for row in due]
+                tries = [_begin(db, row[0], owner, now) for row in due]
+                begun += [delivery for delivery in tries if delivery is not None]
             return begun
 
         return await self._writer.run(operation)
@@ -115,8 +121,9 @@ class SqliteOutbox(Area):
             following: list[Delivery] = []
             for result in results:
                 delivery_id = _end(db, result, owner, now)
-                if delivery_id is not None:
-                    following.append(_begin(db, delivery_id, owner, now))
+                delivery = _begin(db, delivery_id, owner, now) if delivery_id else None
+                if delivery is not None:
+                    following.append(delivery)
             return following
 
         return await self._writer.run(operation)
@@ -166,7 +173,17 @@ class SqliteOutbox(Area):
         return [to_delivery(row) for row in rows]
 
 
-def _begin(db: sqlite3.Connection, delivery_id: str, owner: str, now: int) -> Delivery:
+def _begin(db: sqlite3.Connection, delivery_id: str, owner: str, now: int) -> Delivery | None:
+    """Mark a part as being sent; None, and what waits there cancelled, where people want nothing.
+
+    A part may come back to its lane after that was closed: from a try that failed, from doubt, or
+    by an operator.
+    """
+    address_id = db.execute(_ADDRESS, (delivery_id,)).fetchone()[0]
+    reason = closed(db, address_id)
+    if reason in (OPTED_OUT, BLOCKED):
+        close_lane(db, address_id, now, with_held=False, reason=reason)
+        return None
     db.execute(_BEGIN, (owner, now, delivery_id))
     return _aged(db.execute(_ONE, (delivery_id,)).fetchone(), now)
 
@@ -206,6 +223,8 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
         end_later_parts(db, row, now)
     if result.state == "dead" and result.scope == "address":
         db.execute(_SET_UNREACHABLE, (row[DeliveryAt.ADDRESS_ID],))
+        if result.opts_out:
+            opt_out_behind(db, row[DeliveryAt.ADDRESS_ID], now)
         close_lane(db, row[DeliveryAt.ADDRESS_ID], now, with_held=False)
     return promote(db, row, now)
 

@@ -81,7 +81,7 @@ class SqlitePeople(Area):
             if data:
                 kept = _read_data(db, (*key, ""))
                 _write_data(db, (*key, ""), {**kept.value, **data}, kept.version + 1)
-            return _load(db, key), is_new
+            return load_participant(db, key), is_new
 
         return await self._writer.run(operation)
 
@@ -125,7 +125,7 @@ class SqlitePeople(Area):
             new_name = row[2] if name is None else clean(name)
             document = row[3] if metadata is None else to_json(metadata)
             db.execute(_CHANGE, (new_name, document, self._clock(), *key))
-            return _load(db, key)
+            return load_participant(db, key)
 
         return await self._writer.run(operation)
 
@@ -148,8 +148,7 @@ class SqlitePeople(Area):
         """Replace the document; raises PreconditionFailed on another version, NotFound."""
 
         def operation(db: sqlite3.Connection) -> DataDocument:
-            require_participant(db, project_id, participant_id)
-            key = (project_id, participant_id, agent or "")
+            key = (project_id, require_participant(db, project_id, participant_id), agent or "")
             kept = _read_data(db, key)
             if if_version is not None and if_version != kept.version:
                 raise PreconditionFailed("The document was changed meanwhile.")
@@ -158,7 +157,8 @@ class SqlitePeople(Area):
         return await self._writer.run(operation)
 
 
-def _load(db: sqlite3.Connection, key: tuple[str, str]) -> Participant:
+def load_participant(db: sqlite3.Connection, key: tuple[str, str]) -> Participant:
+    """The participant of (project, id), who is there."""
     row = db.execute(_ONE, key).fetchone()
     return to_participant(row, db.execute(_IDENTITIES, key).fetchall())
 

@@ -25,6 +25,7 @@ from gateway.store.sqlite.lanes import put_address
 from gateway.store.sqlite.sessions import Sheet, load_sheet
 
 _FIND_PARTICIPANT = "SELECT 1 FROM participant WHERE project_id = ? AND participant_id = ?"
+_FIND_ALIAS = "SELECT participant_id FROM participant_alias WHERE project_id = ? AND alias_id = ?"
 _ADD_PARTICIPANT = """
 INSERT INTO participant (project_id, participant_id, name, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?)
@@ -49,6 +50,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _SET_CURRENT = """
 UPDATE address SET session_id = ?, last_inbound_at = ?, is_reachable = ? WHERE address_id = ?
 """
+_SET_PERSON = "UPDATE address SET platform = ?, external_id = ? WHERE address_id = ?"
 _IS_TALKED_AT = """
 SELECT 1 FROM address AS a
   JOIN session AS s ON s.project_id = a.project_id AND s.session_id = a.session_id
@@ -120,10 +122,16 @@ def add_participant(
     return participant_id
 
 
-def require_participant(db: sqlite3.Connection, project_id: str, participant_id: str) -> None:
-    """Raise NotFound unless the project has that participant."""
-    if db.execute(_FIND_PARTICIPANT, (project_id, participant_id)).fetchone() is None:
+def require_participant(
+    db: sqlite3.Connection, project_id: str, participant_id: str
+) -> ParticipantId:
+    """The participant of that id, which may have been merged into another; raises NotFound."""
+    if db.execute(_FIND_PARTICIPANT, (project_id, participant_id)).fetchone() is not None:
+        return ParticipantId(participant_id)
+    merged = db.execute(_FIND_ALIAS, (project_id, participant_id)).fetchone()
+    if merged is None:
         raise NotFound("There is no such participant.")
+    return ParticipantId(merged[0])
 
 
 def _named_session(db: sqlite3.Connection, new: NewTurn, session_id: SessionId) -> Sheet:
@@ -143,8 +151,7 @@ def _participant(
 ) -> ParticipantId:
     """Who writes: as named, else by identity, else the session's own, else somebody new."""
     if new.participant_id is not None:
-        require_participant(db, new.project_id, new.participant_id)
-        return new.participant_id
+        return require_participant(db, new.project_id, new.participant_id)
     if new.identity is not None:
         return find_or_make_identity(db, new.project_id, new.identity, now)[0]
     if sheet is not None:
@@ -156,7 +163,7 @@ def _place_at_address(db: sqlite3.Connection, new: NewTurn, now: int) -> Place:
     address = new.address
     assert address is not None  # noqa: S101 - the caller looked
     key = _address_key(new, address)
-    address_id, session_id, is_reachable, busy_told_at = put_address(db, key, now)
+    address_id, session_id, is_reachable, busy_told_at, has_person = put_address(db, key, now)
     sheet = None
     if session_id is not None and not new.fresh_session:
         sheet = _current_session(db, new, session_id, now)
@@ -169,6 +176,9 @@ def _place_at_address(db: sqlite3.Connection, new: NewTurn, now: int) -> Place:
     if is_inbound or sheet.session_id != session_id:
         # Who writes to us can be reached again.
         db.execute(_SET_CURRENT, (sheet.session_id, now, is_reachable or is_inbound, address_id))
+    if is_inbound and new.is_direct and not has_person and new.identity is not None:
+        person = (new.identity.platform, clean(new.identity.external_id))
+        db.execute(_SET_PERSON, (*person, address_id))
     return Place(sheet, participant_id, busy_told_at)
 
 

@@ -26,6 +26,7 @@ from gateway.store.sqlite.inbox import SqliteInbox
 from gateway.store.sqlite.lingering import SqliteLingering
 from gateway.store.sqlite.outbox import SqliteOutbox
 from gateway.store.sqlite.people import SqlitePeople
+from gateway.store.sqlite.people_standing import SqlitePeopleStanding
 from gateway.store.sqlite.presence import check_presence, mark
 from gateway.store.sqlite.readers import Readers
 from gateway.store.sqlite.recent import Recent
@@ -45,6 +46,7 @@ class SqliteStore(
     SqliteDeadLetters,
     SqliteHistory,
     SqlitePeople,
+    SqlitePeopleStanding,
     SqliteFiles,
     SqliteAccounts,
     SqliteCoordination,
