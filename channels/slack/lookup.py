@@ -1,0 +1,110 @@
+"""Asks Slack what stands in a channel: was a doubtful part said, was a message opened for it.
+
+A part of text is known by its metadata, a file by its name and size. A stream cannot be marked when
+it is opened, but all that we finish is: so what stands there of ours without a mark is a message
+that was opened and not finished. Raises `SlackError`.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import Final
+
+from channels.slack.api import SlackRefused
+from channels.slack.calls import Calls
+from channels.slack.places import Place, has_delivered, is_marked, place_of
+from gateway.contract import Json, SentQuery
+
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
+_PAGE: Final = 200
+_PAGES: Final = 25
+"""More than was said since a doubtful try; the search ends there."""
+
+
+class Lookup:
+    """The history of channels, as far as our own messages are concerned."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def find(self, query: SentQuery) -> str | None:
+        """The reference of what was asked for, or None."""
+        place = place_of(query.address)
+        our_user = await self._calls.bot_user(place.team)
+        async with aclosing(self._messages(place, since=query.since)) as messages:
+            async for message in messages:
+                if _is_it(message, query, our_user=our_user):
+                    return str(message["ts"])
+        return None if query.part else await self.opened(place, since=query.since)
+
+    async def opened(self, place: Place, *, since: datetime) -> str | None:
+        """The newest message there that was opened and not finished, or None."""
+        our_user = await self._calls.bot_user(place.team)
+        async with aclosing(self._messages(place, since=since)) as messages:
+            refs = [
+                str(message["ts"])
+                async for message in messages
+                if _is_unfinished(message, place, our_user=our_user)
+            ]
+        return max(refs, default=None)
+
+    async def shown(self, place: Place, ref: str) -> str | None:
+        """The text that a message shows now; None when it is not there."""
+        params = {"oldest": ref, "latest": ref, "inclusive": True, "limit": 10}
+        page = await self._page(place, params)
+        found = (m for m in page["messages"] if m.get("ts") == ref)
+        return next((str(m.get("text", "")) for m in found), None)
+
+    async def _messages(self, place: Place, *, since: datetime) -> AsyncGenerator[Json, None]:
+        params: dict[str, object] = {
+            "oldest": f"{(since - _CLOCKS_DIFFER).timestamp():.6f}",
+            "include_all_metadata": True,
+            "limit": _PAGE,
+        }
+        for _ in range(_PAGES):
+            page = await self._page(place, params)
+            for message in page.get("messages", ()):
+                yield message
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+            params["cursor"] = cursor
+
+    async def _page(self, place: Place, params: Json) -> Json:
+        """One page of the thread, or of the channel where the thread is gone."""
+        if place.thread is not None:
+            in_thread = {"channel": place.channel, "ts": place.thread, **params}
+            try:
+                return await self._calls.call(place.team, "conversations.replies", in_thread)
+            except SlackRefused as refusal:
+                if refusal.error not in ("thread_not_found", "message_not_found"):
+                    raise
+        in_channel = {"channel": place.channel, **params}
+        return await self._calls.call(place.team, "conversations.history", in_channel)
+
+
+def _is_it(message: Json, query: SentQuery, *, our_user: str | None) -> bool:
+    file = query.part.get("file")
+    if file is None:
+        return has_delivered(message, query.delivery_id)
+    # Files cannot be marked; the lane of an address sends one at a time.
+    return message.get("user") == our_user and any(
+        shared.get("name") == file["name"]
+        and file["size_bytes"] in (None, shared.get("size"))
+        and _is_after(message, query.since)
+        for shared in message.get("files") or ()
+    )
+
+
+def _is_unfinished(message: Json, place: Place, *, our_user: str | None) -> bool:
+    return (
+        message.get("user") == our_user
+        and message.get("ts") != place.thread
+        and not is_marked(message)
+        and not message.get("files")
+        and message.get("subtype") in (None, "bot_message")
+    )
+
+
+def _is_after(message: Json, since: datetime) -> bool:
+    return float(message["ts"]) >= since.timestamp() - 1.0
