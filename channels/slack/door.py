@@ -78,7 +78,7 @@ class Door:
             for meaning in await self._meanings(one):
                 batch.append(meaning)
                 if isinstance(meaning, InboundMessage):
-                    kind = (one.payload.get("event") or {}).get("channel_type") or "channel"
+                    kind = (one.payload.get("event") or {}).get("channel_type")
                     is_new |= self.recent.note(meaning, kind=kind)
         await self.store(batch, keeps_places=is_new)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from channels.slack.api import SlackApi, SlackError, SlackRefused
+from channels.slack.api import SlackApi, SlackError, SlackRefused, SlackSilence
 from channels.slack.settings import SlackSettings
 from gateway.contract import ChannelHost, Json
 from gateway.errors import DeliveryLater, DeliveryRefused
@@ -78,18 +78,9 @@ class Installations:
         if self._settings.bot_token is None:
             return
         token = self._settings.bot_token.get_secret_value()
-        answer = await self._api.call("auth.test", token=token)
-        is_whole = bool(answer.get("is_enterprise_install"))
-        team = str(answer["enterprise_id"] if is_whole else answer["team_id"])
-        name = answer.get("team")
-        self._single = team
-        self._known[team] = Installation(
-            team=team,
-            bot_user=str(answer["user_id"]),
-            installed_at=self._clock(),
-            token=token,
-            name=name,
-        )
+        found = await prove(self._api, token, now=self._clock())
+        self._single = found.team
+        self._known[found.team] = found
 
     async def find(self, team: str) -> Installation | None:
         """The installation of that team, or None; never asks Slack."""
@@ -215,6 +206,22 @@ class Installations:
             "client_secret": secret.get_secret_value() if secret else None,
         }
         return await self._api.call("oauth.v2.access", {**client, **params}, token=None)
+
+
+async def prove(api: SlackApi, token: str, *, now: float) -> Installation:
+    """Ask Slack whose token that is; raises SlackError."""
+    answer = await api.call("auth.test", token=token)
+    whole = answer.get("enterprise_id") if answer.get("is_enterprise_install") else None
+    team, user, name = whole or answer.get("team_id"), answer.get("user_id"), answer.get("team")
+    if not (isinstance(team, str) and isinstance(user, str)):
+        raise SlackSilence("auth.test did not say whose token it is", was_written=True)
+    return Installation(
+        team=team,
+        bot_user=user,
+        installed_at=now,
+        token=token,
+        name=name if isinstance(name, str) else None,
+    )
 
 
 def _key(team: str) -> str:

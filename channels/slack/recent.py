@@ -19,7 +19,7 @@ CURSOR: Final = "recent"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Spot:
     """A conversation (`thread` None) or a thread in it; `kind` is Slack's channel_type."""
 
     team: str
@@ -37,31 +37,31 @@ class Recent:
     """The places, and of each the ts of the newest message."""
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[Place, str] = OrderedDict()
+        self._newest: OrderedDict[Spot, str] = OrderedDict()
 
     @property
-    def places(self) -> list[tuple[Place, str]]:
-        """Every place with the newest ts, the one that was quiet longest first."""
+    def spots(self) -> list[tuple[Spot, str]]:
+        """Every spot with the newest ts, the one that was quiet longest first."""
         return list(self._newest.items())
 
-    def note(self, message: InboundMessage, *, kind: str) -> bool:
-        """Remember where that message came from; whether the place was not known before."""
+    def note(self, message: InboundMessage, *, kind: str | None) -> bool:
+        """Remember where that message came from; whether the place was not known before.
+
+        Slack does not tell the kind with a mention, which only channels have.
+        """
         if message.message_ref is None:
             return False
         team, _, chat = message.address.chat.partition(":")
-        places = [Place(team, chat, kind)]
+        kind = kind if kind in DIRECT else "channel"
+        places = [Spot(team, chat, kind)]
         if message.address.thread is not None:
-            places.append(Place(team, chat, kind, message.address.thread))
+            places.append(Spot(team, chat, kind, message.address.thread))
         if message.needs_session:
             places = [place for place in places if place in self._newest]
         news = [self._note(place, message.message_ref) for place in places]
         while len(self._newest) > PLACES:
             self._newest.popitem(last=False)
         return any(news)
-
-    def forget(self, place: Place) -> None:
-        """It is not there any more, or not for us."""
-        self._newest.pop(place, None)
 
     def text(self) -> str:
         """All of it, to be kept."""
@@ -73,14 +73,14 @@ class Recent:
     def read(self, text: str | None) -> None:
         """What was kept, below what was heard since."""
         kept = OrderedDict(
-            (Place(team, chat, kind, thread), str(ts))
+            (Spot(team, chat, kind, thread), str(ts))
             for team, chat, kind, thread, ts in json.loads(text or "[]")
         )
         for place, ts in self._newest.items():
             kept[place] = ts
         self._newest = kept
 
-    def _note(self, place: Place, ts: str) -> bool:
+    def _note(self, place: Spot, ts: str) -> bool:
         former = self._newest.get(place)
         if former is None or order_of(former) < order_of(ts):
             self._newest[place] = ts
