@@ -6,6 +6,7 @@ and they cache equal beginnings, so:
 
 - calls stand together with their results; an orphan result is dropped, a missing one says so;
 - hand-offs are shown only in the turn they belong to;
+- where several people write, each of their messages begins with its writer;
 - internal text (drafts, what an internal agent reported in an earlier turn) is left out;
 - the instructions come first and change only with context and state; when the window is cut, its
   beginning moves in strides and not with every message.
@@ -18,6 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gateway.agents.speakers import NOTE, speakers
 from gateway.domain.bots import HANDOFF_PREFIX, Agent
 from gateway.domain.conversation import (
     ContentPart,
@@ -52,8 +54,10 @@ def build_prompt(
     `transcript` is oldest first. The current turn (from the person's last message on) is always
     kept whole; of what was before, the newest that fits `window_tokens`.
     """
-    system = _system_text(agent, transcript, context=context, state=state)
-    window = _Window(window_tokens - len(system) // CHARS_PER_TOKEN)
+    labels = speakers(transcript)
+    note = NOTE if labels else None
+    system = _system_text(agent, transcript, note=note, context=context, state=state)
+    window = _Window(window_tokens - len(system) // CHARS_PER_TOKEN, labels)
     for index in range(len(transcript) - 1, -1, -1):
         if not window.take(transcript[index]):
             break
@@ -80,10 +84,12 @@ def _system_text(
     agent: Agent,
     transcript: Sequence[Message],
     *,
+    note: str | None,
     context: Mapping[str, Any] | None,
     state: Mapping[str, Any] | None,
 ) -> str:
-    notes = [message.text for message in transcript if message.role == "system"]
+    notes = [] if note is None else [note]
+    notes += [message.text for message in transcript if message.role == "system"]
     notes += [_json(value) for value in (context, state) if value]
     if not notes:
         return agent.instructions
@@ -105,8 +111,9 @@ class _Start(NamedTuple):
 class _Window:
     """Collects messages newest first, as long as they fit."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, labels: Mapping[str, str]) -> None:
         self._budget = budget
+        self._labels = labels
         self._max_chars = max(budget, 1000) * CHARS_PER_TOKEN
         self._out: Prompt = []
         self._tokens = 0
@@ -143,6 +150,9 @@ class _Window:
 
     def _take_user(self, message: Message) -> bool:
         content = _content(message.content)
+        label = self._labels.get(message.sender_id or "")
+        if content is not None and label is not None:
+            content = _said_by(label, content)
         if content is not None:
             tokens = _tokens(content)
             if not self._add({"role": "user", "content": content}, tokens, seq=message.seq):
@@ -230,6 +240,13 @@ def _content(parts: tuple[ContentPart, ...]) -> str | list[dict[str, Any]] | Non
     if any(isinstance(part, ImagePart) for part in parts):
         return [_part(part) for part in parts]
     return "\n".join(_part_text(part) for part in parts)
+
+
+def _said_by(label: str, content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """The same with its writer at the beginning."""
+    if isinstance(content, str):
+        return f"[{label}] {content}"
+    return [{"type": "text", "text": f"[{label}]"}, *content]
 
 
 def _part(part: ContentPart) -> dict[str, Any]:

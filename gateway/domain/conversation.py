@@ -82,8 +82,9 @@ class Message:
     """One transcript entry.
 
     `seq` is gapless per session, from 1, given by the store (0 = not stored yet). A `tool`
-    message answers the call `tool_call_id`. Internal messages are never shown to the person and
-    never delivered.
+    message answers the call `tool_call_id`. `message_ref`, `sender_id` and `sender_name` are the
+    platform's: which message it was, who wrote it, and what they call themselves. Internal messages
+    are never shown to the person and never delivered.
     """
 
     id: MessageId
@@ -98,6 +99,8 @@ class Message:
     model: str | None = None
     usage: Usage | None = None
     message_ref: str | None = None
+    sender_id: str | None = None
+    sender_name: str | None = None
     seq: int = 0
     session_id: SessionId | None = None
     turn_id: TurnId | None = None

@@ -34,7 +34,7 @@ from gateway.flow.kept_events import EventKeeper
 from gateway.flow.live import Broadcast
 from gateway.flow.live_reply import LiveReply
 from gateway.flow.progress import Progress
-from gateway.flow.replies import render_replies
+from gateway.flow.replies import answered_message, render_replies
 from gateway.store.protocol import Store
 
 log = structlog.get_logger(__name__)
@@ -75,6 +75,7 @@ class Attempt:
         self._broadcast = broadcast
         self._is_ours = is_ours
         self._progress = Progress(bot)
+        self._reply_to = answered_message(claimed)
         self._has_shown = False
 
     async def run(self) -> TurnOutcome:
@@ -159,6 +160,9 @@ class Attempt:
         if self._binding is None or address is None:
             return outcome
         deliveries = render_replies(
-            outcome.messages, channel=self._binding.channel, address=address
+            outcome.messages,
+            channel=self._binding.channel,
+            address=address,
+            reply_to=self._reply_to,
         )
         return replace(outcome, deliveries=deliveries)

@@ -24,6 +24,7 @@ from gateway.contract import (
     MessageEdited,
     OutboundMessage,
     Reachability,
+    ReplyTo,
     Sender,
     StopPressed,
     Unreadable,
@@ -165,7 +166,9 @@ class Translator:
         return TerminalTurn(
             state="done",
             messages=(reply,),
-            deliveries=render_replies([reply], channel=channel, address=inbound.address)
+            deliveries=render_replies(
+                [reply], channel=channel, address=inbound.address, reply_to=_written(inbound)
+            )
             if is_sent
             else (),
             ends_session="new" if answer.ends_session else None,
@@ -209,6 +212,13 @@ def _identity(sender: Sender) -> IdentityKey:
     return IdentityKey(platform=sender.platform, external_id=sender.external_id, name=sender.name)
 
 
+def _written(inbound: InboundMessage | ActionPressed) -> ReplyTo | None:
+    """The message that an answer points to."""
+    if inbound.message_ref is None:
+        return None
+    return ReplyTo(inbound.message_ref, inbound.sender.external_id)
+
+
 def _user_message(inbound: InboundMessage | ActionPressed) -> Message:
     """What a person said: text, and files by reference; a pressed button says its value."""
     content: tuple[ContentPart, ...]
@@ -218,7 +228,12 @@ def _user_message(inbound: InboundMessage | ActionPressed) -> Message:
         files = [FilePart(a.ref, a.name, a.mime, a.size_bytes) for a in inbound.attachments]
         content = (TextPart(inbound.text), *files) if inbound.text or not files else tuple(files)
     return Message(
-        id=new_message_id(), role="user", content=content, message_ref=inbound.message_ref
+        id=new_message_id(),
+        role="user",
+        content=content,
+        message_ref=inbound.message_ref,
+        sender_id=inbound.sender.external_id,
+        sender_name=inbound.sender.name,
     )
 
 

@@ -8,11 +8,22 @@ from gateway.contract import Address, Channel, OutboundMessage, ReplyTo
 from gateway.domain.conversation import Message, TextPart
 from gateway.domain.delivery import NewDelivery
 from gateway.domain.ids import new_delivery_id, new_message_id
+from gateway.domain.turns import ClaimedTurn
 
 
 def reply_message(text: str, *, agent: str | None = None) -> Message:
     """An assistant's message of one text."""
     return Message(id=new_message_id(), role="assistant", agent=agent, content=(TextPart(text),))
+
+
+def answered_message(claimed: ClaimedTurn) -> ReplyTo | None:
+    """What the replies of a turn point to: the last message that a person wrote for it."""
+    for message in reversed(claimed.history):
+        if message.role == "user" and message.turn_id == claimed.turn.id:
+            if message.message_ref is None or message.sender_id is None:
+                return None
+            return ReplyTo(message.message_ref, message.sender_id)
+    return None
 
 
 def render_replies(

@@ -180,6 +180,8 @@ def to_message(row: Row) -> Message:
         turn_id=row[16],
         channel=row[17],
         created_at=to_time(row[18]),
+        sender_id=row[20],
+        sender_name=row[21],
     )
 
 
@@ -279,6 +281,7 @@ def to_delivery(row: Row) -> Delivery:
         next_at=to_time_or_none(row[18]),
         sent_started_at=to_time_or_none(row[19]),
         created_at=to_time(row[20]),
+        was_opened=bool(row[27]),
     )
 
 

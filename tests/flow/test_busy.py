@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.contract import Address, Capabilities
+from gateway.contract import Address, Capabilities, Json, OutboundMessage, ReplyTo, Sender
 from gateway.domain.turns import Turn
+from gateway.flow import gate
 from gateway.testing.models import Hold
 from tests.flow.house import House, house, picture, said
 
@@ -174,3 +175,35 @@ async def test_what_is_overheard_where_we_do_not_talk_leaves_no_trace(data: Path
         turns = await home.settled()
 
     assert said_in(turns) == [["@bot psst"], ["and?"]]
+
+
+async def test_a_reply_points_to_the_last_message_that_it_answers(data: Path) -> None:
+    ann, bob = Sender("telegram", "7", "Ann"), Sender("telegram", "8", "Bob")
+    hold = Hold(rest="One.")
+    async with house(data, hold, "Both.", when_busy="collect") as home, home.at_work():
+        pointed = note_replies(home)
+        await home.say("one", sender=ann, message_ref="m-1")
+        await hold.reached.wait()
+        await home.say("two", sender=ann, message_ref="m-2")
+        await home.say("three", sender=bob, message_ref="m-3")
+        hold.release.set()
+        await home.channel.wait_for_sent(2)
+        await home.say("/help", sender=ann, message_ref="m-4")
+        await home.channel.wait_for_sent(3)
+
+    assert pointed == [ReplyTo("m-1", "7"), ReplyTo("m-3", "8"), ReplyTo("m-4", "7")]
+    assert asked(home, 1) == ["[Ann] one", "[Ann] two", "[Bob] three"]
+
+
+def note_replies(home: House) -> list[ReplyTo | None]:
+    """What each rendered answer points to, as the channel is told it."""
+    pointed: list[ReplyTo | None] = []
+    render = home.channel.render
+
+    def noted(message: OutboundMessage) -> list[Json]:
+        if message.text != gate.BUSY:
+            pointed.append(message.reply_to)
+        return render(message)
+
+    home.channel.__dict__["render"] = noted
+    return pointed

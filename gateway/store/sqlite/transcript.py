@@ -26,8 +26,9 @@ from gateway.store.sqlite.sessions import Sheet
 _INSERT = """
 INSERT INTO message (project_id, session_id, seq, message_id, turn_id, role, is_internal, text,
                      parts, agent, tool_calls, tool_call_id, tool_name, is_incomplete, model,
-                     input_tokens, output_tokens, message_ref, channel, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     input_tokens, output_tokens, message_ref, sender_id, sender_name, channel,
+                     created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _BETWEEN = """
 SELECT * FROM message_row
@@ -68,6 +69,8 @@ def add_message(
             None if usage is None else usage.input_tokens,
             None if usage is None else usage.output_tokens,
             message.message_ref,
+            clean_or_none(message.sender_id),
+            clean_or_none(message.sender_name),
             channel,
             created_at,
         ),
@@ -87,6 +90,8 @@ def add_message(
         model=message.model,
         usage=usage,
         message_ref=message.message_ref,
+        sender_id=message.sender_id,
+        sender_name=message.sender_name,
         seq=seq,
         session_id=sheet.session_id,
         turn_id=TurnId(turn_id),
