@@ -6,7 +6,7 @@ while a turn runs. Puts the pieces together and holds the connection; what an up
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from channels.telegram.bot_api import BotApi, Text
 from channels.telegram.door import Door
 from channels.telegram.failures import Throttles, connect_error, delivery_error, weaker
+from channels.telegram.files import pieces_of
 from channels.telegram.polling import Poller, PollTimes
 from channels.telegram.reading import Me, Reading
 from channels.telegram.render import parts
@@ -31,6 +32,7 @@ from channels.telegram.webhook import (
 )
 from gateway.contract import (
     Address,
+    Attachment,
     Capabilities,
     Channel,
     ChannelHost,
@@ -181,6 +183,10 @@ class TelegramChannel(Channel):
         if message.chat != address.chat:
             await line.door.report_move(address.chat, message.chat)
         return Receipt(provider_id)
+
+    def fetch(self, attachment: Attachment) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file that arrived, of up to 20 MB."""
+        return pieces_of(attachment, self._connected_line().api)
 
     @asynccontextmanager
     async def live(

@@ -1,4 +1,4 @@
-"""The Bot API as the channel needs it: eight calls with plain values.
+"""The Bot API as the channel needs it: its calls with plain values.
 
 Takes settings. Uses the Telegram library for its methods alone: no Updater, no Application, no
 queue in memory. Every call raises `Refused` or `NoAnswer` of `transport.py`, and nothing else. No
@@ -9,12 +9,12 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from telegram import LinkPreviewOptions, MessageEntity, ReplyParameters
 from telegram.constants import ChatAction
@@ -33,6 +33,11 @@ SENDS_AT_ONCE: Final = 20
 
 SIGNALS_AT_ONCE: Final = 4
 
+FILES_AT_ONCE: Final = 4
+
+FILE_S: Final = 120.0
+"""How long a whole file may take to arrive."""
+
 SLOT_WITHIN_S: Final = 15.0
 """How long a message may wait for its turn; then it was certainly not sent."""
 
@@ -50,6 +55,14 @@ class WebhookState:
     allowed_updates: frozenset[str]
     last_error: str | None
     last_error_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What getFile tells; the path is below `/file/bot<token>/`."""
+
+    path: str
+    size_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +84,8 @@ class BotApi:
         self._token = settings.token.get_secret_value()
         self._preview = LinkPreviewOptions(is_disabled=not settings.link_previews)
         self._requests = AiohttpRequest(
-            connections=SENDS_AT_ONCE + SIGNALS_AT_ONCE + _POLLS_AND_CHECKS, secret=self._token
+            connections=SENDS_AT_ONCE + SIGNALS_AT_ONCE + FILES_AT_ONCE + _POLLS_AND_CHECKS,
+            secret=self._token,
         )
         self._bot = ExtBot(
             self._token,
@@ -82,6 +96,7 @@ class BotApi:
         )
         self._sends = asyncio.Semaphore(SENDS_AT_ONCE)
         self._signals = asyncio.Semaphore(SIGNALS_AT_ONCE)
+        self._downloads = asyncio.Semaphore(FILES_AT_ONCE)
 
     async def open(self) -> Me:
         """Prove the token and learn who we are."""
@@ -133,6 +148,26 @@ class BotApi:
                     link_preview_options=self._preview,
                 )
                 return str(sent.message_id)
+
+    async def file(self, file_id: str) -> FileState:
+        """Where a file that arrived can be had, for an hour at least."""
+        with self._read_answer():
+            # The library's get_file would join the path to an address that holds the token.
+            query = urlencode({"file_id": file_id})
+            found = await self._requests.post(f"{self._bot.base_url}/getFile?{query}")
+            if not isinstance(found, dict):
+                raise NoAnswer("getFile gave no file", was_written=True)
+            size = found.get("file_size")
+            return FileState(
+                path=str(found["file_path"]), size_bytes=size if isinstance(size, int) else None
+            )
+
+    async def download(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file, in pieces; `path` is what `file` gave."""
+        url = f"{self._bot.base_file_url}/{quote(path)}"
+        async with self._downloads, aclosing(self._requests.pieces(url, within_s=FILE_S)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def show_typing(self, chat: str, *, thread: int | None) -> None:
         """Show "typing" for the next five seconds."""

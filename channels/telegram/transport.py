@@ -2,13 +2,15 @@
 
 Fulfils `telegram.request.BaseRequest`, which the library offers for exactly this. Its own client
 costs ten times as much a call and drops what we must know: the HTTP status of a refusal, and
-whether a request that failed was ever written. Every call raises `Refused` when Telegram answered
-no, or `NoAnswer` when nobody knows; neither ever holds the token, which is in every address.
+whether a request that failed was ever written. What is sent often goes by `call` of plain values,
+and files go piece by piece. Every call raises `Refused` when Telegram answered no, or `NoAnswer`
+when nobody knows; neither ever holds the token, which is in every address.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from http import HTTPStatus
 from typing import Final
 from urllib.request import getproxies
 
@@ -16,11 +18,19 @@ import aiohttp
 from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
+from channels.telegram.uploads import Upload, form_of
+
 CONNECT_S: Final = 5.0
 READ_S: Final = 20.0
 """A slow sendMessage may still have been taken: giving up early only makes doubtful deliveries."""
 
+UPLOAD_S: Final = 45.0
+"""How long a file may travel; a file that was not sent whole was certainly not taken."""
+
 _KEEP_ALIVE_S: Final = 30.0
+
+_MAX_REFUSAL_BYTES: Final = 10_000
+"""How much of an answer is read that should have been a file."""
 
 _NEVER_WRITTEN: Final = (
     aiohttp.ClientConnectorError,
@@ -107,33 +117,73 @@ class AiohttpRequest(BaseRequest):
         pool_timeout: object = None,
     ) -> tuple[int, bytes]:
         """One call; returns the status, always of success, and the body."""
-        if self._session is None:
-            raise NoAnswer("not connected to Telegram", was_written=False)
         read_s = float(read_timeout) if isinstance(read_timeout, int | float) else READ_S
         body = json.dumps(request_data.parameters).encode() if request_data else None
+        return await self._exchange(method, url, body=body, read_s=read_s)
+
+    async def call(
+        self, url: str, parameters: Mapping[str, object], *, upload: Upload | None = None
+    ) -> object:
+        """The result of one call with plain JSON values and at most one file."""
+        if upload is None:
+            body: bytes | aiohttp.MultipartWriter = json.dumps(parameters).encode()
+        else:
+            body = form_of(parameters, upload)
+        _, answer = await self._exchange("POST", url, body=body, upload=upload)
+        return self.parse_json_payload(answer)["result"]
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | aiohttp.MultipartWriter | None,
+        read_s: float = READ_S,
+        upload: Upload | None = None,
+    ) -> tuple[int, bytes]:
+        if self._session is None:
+            raise NoAnswer("not connected to Telegram", was_written=False)
         # One turn of the loop: a kept connection that Telegram has closed is noticed before it is
         # used, when nothing of the call is lost yet.
         await asyncio.sleep(0)
+        total_s = UPLOAD_S if upload is not None else None
         try:
             async with self._session.request(
                 method,
                 url,
                 data=body,
-                headers={"Content-Type": "application/json"} if body else None,
-                timeout=aiohttp.ClientTimeout(connect=CONNECT_S, sock_read=read_s),
+                headers={"Content-Type": "application/json"} if isinstance(body, bytes) else None,
+                timeout=aiohttp.ClientTimeout(total_s, connect=CONNECT_S, sock_read=read_s),
                 allow_redirects=False,
             ) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise NoAnswer(
-                f"no answer from Telegram ({type(error).__name__})",
-                was_written=not isinstance(error, _NEVER_WRITTEN),
-                timed_out=isinstance(error, aiohttp.SocketTimeoutError),
-            ) from None
+            is_partial = upload is not None and not upload.is_whole
+            silence = _silence(error)
+            silence.was_written = silence.was_written and not is_partial
+            raise silence from None
         if not 200 <= response.status <= 299:
             text = answer.decode("utf-8", "replace").replace(self._secret, "[token]")
             raise _refusal(response, text)
         return response.status, answer
+
+    async def pieces(self, url: str, *, within_s: float) -> AsyncGenerator[bytes, None]:
+        """The body of a GET as it comes in; the whole of it may take `within_s`."""
+        if self._session is None:
+            raise NoAnswer("not connected to Telegram", was_written=False)
+        limits = aiohttp.ClientTimeout(total=within_s, connect=CONNECT_S, sock_read=READ_S)
+        try:
+            async with self._session.get(url, timeout=limits, allow_redirects=False) as response:
+                if response.status != HTTPStatus.OK:
+                    answer = await response.content.read(_MAX_REFUSAL_BYTES)
+                    raise _refusal(response, self._blotted(answer))
+                async for piece in response.content.iter_any():
+                    yield piece
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _silence(error) from None
+
+    def _blotted(self, answer: bytes) -> str:
+        return answer.decode("utf-8", "replace").replace(self._secret, "[token]")
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, object]:
@@ -145,6 +195,14 @@ class AiohttpRequest(BaseRequest):
         if not isinstance(document, dict) or "result" not in document:
             raise NoAnswer("an answer that is not the Bot API's", was_written=True)
         return document
+
+
+def _silence(error: Exception) -> NoAnswer:
+    return NoAnswer(
+        f"no answer from Telegram ({type(error).__name__})",
+        was_written=not isinstance(error, _NEVER_WRITTEN),
+        timed_out=isinstance(error, aiohttp.SocketTimeoutError),
+    )
 
 
 def _refusal(response: aiohttp.ClientResponse, body: str) -> Refused:

@@ -1,0 +1,50 @@
+"""A file on its way out, as the last field of a form: read piece by piece while it is sent.
+
+Takes parameters and an `Upload`; gives the form's body for `transport.py`. Never holds a whole
+file.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from aiohttp import MultipartWriter, hdrs
+from multidict import CIMultiDict
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file to be sent; remembers how reading it ended."""
+
+    field: str
+    name: str
+    mime: str
+    pieces: AsyncIterator[bytes]
+    is_whole: bool = False
+    failure: Exception | None = None
+
+    async def read(self) -> AsyncGenerator[bytes, None]:
+        """The bytes, once."""
+        try:
+            async for piece in self.pieces:
+                yield piece
+        except Exception as error:
+            self.failure = error
+            raise
+        self.is_whole = True
+
+
+def form_of(parameters: Mapping[str, object], upload: Upload) -> MultipartWriter:
+    """A form with the parameters in front and the file at its end."""
+    form = MultipartWriter("form-data")
+    for name, value in parameters.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        form.append(text, _headers(f'name="{name}"'))
+    headers = _headers(f'name="{upload.field}"; filename="{upload.name}"')
+    headers[hdrs.CONTENT_TYPE] = upload.mime
+    form.append(upload.read(), headers)
+    return form
+
+
+def _headers(fields: str) -> CIMultiDict[str]:
+    return CIMultiDict({hdrs.CONTENT_DISPOSITION: f"form-data; {fields}"})
