@@ -1,0 +1,126 @@
+"""A Slack channel between a fake Slack and a fake gateway, with short waiting times."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from channels.slack.adapter import SlackChannel
+from channels.slack.settings import SlackSettings
+from channels.slack.socket_mode import SocketTimes
+from gateway.contract import Address, Inbound
+from gateway.testing.host import FakeHost
+from gateway.testing.slack.deliveries import EventRetry
+from gateway.testing.slack.endpoint import SlackServer
+
+QUICK_SOCKETS = SocketTimes(
+    silent_s=0.4,
+    first_pause_s=0.01,
+    longest_pause_s=0.02,
+    crowded_s=0.02,
+    hello_s=1,
+    drain_s=1,
+)
+QUICK_RETRY = EventRetry(scale=0.002)
+
+
+def settings_for(slack: SlackServer, **changed: Any) -> SlackSettings:
+    values = {
+        "bot_token": slack.bot_token,
+        "signing_secret": slack.signing_secret,
+        "app_token": slack.app_token,
+        "api_url": slack.api_url,
+        **changed,
+    }
+    return SlackSettings.model_validate({k: v for k, v in values.items() if v is not None})
+
+
+def by_oauth(slack: SlackServer, **changed: Any) -> SlackSettings:
+    client = {"client_id": slack.client_id, "client_secret": slack.client_secret}
+    return settings_for(slack, bot_token=None, **client, **changed)
+
+
+def channel_for(
+    slack: SlackServer,
+    settings: SlackSettings | None = None,
+    *,
+    public_url: str = "http://127.0.0.1:1",
+    name: str = "slack",
+    **changed: Any,
+) -> SlackChannel:
+    settings = settings or settings_for(slack, **changed)
+    channel = SlackChannel(name, settings, public_url=public_url)
+    channel.socket_times = QUICK_SOCKETS
+    return channel
+
+
+@dataclass
+class Running:
+    """A connected channel that hears, and both its ends; `url` is the channel's own path."""
+
+    channel: SlackChannel
+    host: FakeHost
+    slack: SlackServer
+    url: str = ""
+
+    def address(self, chat: str, thread: str | None = None) -> Address:
+        return Address(self.channel.name, f"{self.slack.workspace.id}:{chat}", thread)
+
+    async def heard(self) -> list[Inbound]:
+        """All that was heard, when Slack has nothing more to tell."""
+        await self.slack.wait_until_acknowledged()
+        return self.host.inbound
+
+
+@asynccontextmanager
+async def served(channel: SlackChannel) -> AsyncIterator[str]:
+    """The channel's routes on a free port; gives the address of its own path."""
+    app = web.Application()
+    app.add_routes(channel.routes())
+    async with TestServer(app) as server:
+        channel.public_url = str(server.make_url("")).rstrip("/")
+        yield f"{channel.public_url}/hooks/{channel.name}"
+
+
+@asynccontextmanager
+async def hooked(
+    slack: SlackServer | None = None,
+    settings: SlackSettings | None = None,
+    *,
+    host: FakeHost | None = None,
+    **changed: Any,
+) -> AsyncIterator[Running]:
+    """Able to hear over HTTP."""
+    host = host or FakeHost()
+    async with slack or SlackServer(retry=QUICK_RETRY) as server:
+        channel = channel_for(server, settings, **changed)
+        async with served(channel) as url, channel.connected(host), channel.receiving():
+            listen(server, url)
+            yield Running(channel, host, server, url)
+
+
+def listen(slack: SlackServer, url: str) -> None:
+    """Let the fake Slack tell everything to that channel."""
+    slack.deliver_to(
+        f"{url}/events", interactivity=f"{url}/interactivity", commands=f"{url}/commands"
+    )
+
+
+@asynccontextmanager
+async def socketed(
+    slack: SlackServer | None = None,
+    settings: SlackSettings | None = None,
+    *,
+    host: FakeHost | None = None,
+    **changed: Any,
+) -> AsyncIterator[Running]:
+    """Able to hear by Socket Mode."""
+    host = host or FakeHost()
+    async with slack or SlackServer(retry=QUICK_RETRY) as server:
+        channel = channel_for(server, settings, receive="socket", **changed)
+        async with channel.connected(host), channel.receiving():
+            await server.wait_for_sockets()
+            yield Running(channel, host, server)
