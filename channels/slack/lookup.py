@@ -5,8 +5,7 @@ it is opened, but all that we finish is: so what stands there of ours without a 
 that was opened and not finished. Raises `SlackError`.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from channels.slack.places import Place, has_delivered, is_marked, place_of
 from gateway.contract import Json, SentQuery
 
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
+_FILES_BEFORE_S: Final = 1.0
 _PAGE: Final = 200
 _PAGES: Final = 25
 """More than was said since a doubtful try; the search ends there."""
@@ -30,23 +30,14 @@ class Lookup:
     async def find(self, query: SentQuery) -> str | None:
         """The reference of what was asked for, or None."""
         place = place_of(query.address)
-        our_user = await self._calls.bot_user(place.team)
-        async with aclosing(self._messages(place, since=query.since)) as messages:
-            async for message in messages:
-                if _is_it(message, query, our_user=our_user):
-                    return str(message["ts"])
-        return None if query.part else await self.opened(place, since=query.since)
+        said = await self._said(place, since=query.since)
+        found = (str(message["ts"]) for message in said if _is_it(message, query))
+        found_ref = next(found, None)
+        return found_ref if found_ref or query.part else _unfinished(said, place)
 
     async def opened(self, place: Place, *, since: datetime) -> str | None:
         """The newest message there that was opened and not finished, or None."""
-        our_user = await self._calls.bot_user(place.team)
-        async with aclosing(self._messages(place, since=since)) as messages:
-            refs = [
-                str(message["ts"])
-                async for message in messages
-                if _is_unfinished(message, place, our_user=our_user)
-            ]
-        return max(refs, default=None)
+        return _unfinished(await self._said(place, since=since), place)
 
     async def shown(self, place: Place, ref: str) -> str | None:
         """The text that a message shows now; None when it is not there."""
@@ -55,20 +46,22 @@ class Lookup:
         found = (m for m in page["messages"] if m.get("ts") == ref)
         return next((str(m.get("text", "")) for m in found), None)
 
-    async def _messages(self, place: Place, *, since: datetime) -> AsyncGenerator[Json, None]:
+    async def _said(self, place: Place, *, since: datetime) -> list[Json]:
+        """What we said there since that time."""
+        our_user = await self._calls.bot_user(place.team)
         params: dict[str, object] = {
             "oldest": f"{(since - _CLOCKS_DIFFER).timestamp():.6f}",
             "include_all_metadata": True,
             "limit": _PAGE,
         }
+        said: list[Json] = []
         for _ in range(_PAGES):
             page = await self._page(place, params)
-            for message in page.get("messages", ()):
-                yield message
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                return
-            params["cursor"] = cursor
+            said += [each for each in page.get("messages", ()) if each.get("user") == our_user]
+            params["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
+            if not params["cursor"]:
+                break
+        return said
 
     async def _page(self, place: Place, params: Json) -> Json:
         """One page of the thread, or of the channel where the thread is gone."""
@@ -83,28 +76,24 @@ class Lookup:
         return await self._calls.call(place.team, "conversations.history", in_channel)
 
 
-def _is_it(message: Json, query: SentQuery, *, our_user: str | None) -> bool:
+def _is_it(message: Json, query: SentQuery) -> bool:
     file = query.part.get("file")
     if file is None:
         return has_delivered(message, query.delivery_id)
-    # Files cannot be marked; the lane of an address sends one at a time.
-    return message.get("user") == our_user and any(
-        shared.get("name") == file["name"]
-        and file["size_bytes"] in (None, shared.get("size"))
-        and _is_after(message, query.since)
+    # Files cannot be marked, but the lane of an address sends one part at a time.
+    return float(message["ts"]) >= query.since.timestamp() - _FILES_BEFORE_S and any(
+        shared.get("name") == file["name"] and file["size_bytes"] in (None, shared.get("size"))
         for shared in message.get("files") or ()
     )
 
 
-def _is_unfinished(message: Json, place: Place, *, our_user: str | None) -> bool:
-    return (
-        message.get("user") == our_user
-        and message.get("ts") != place.thread
+def _unfinished(said: Sequence[Json], place: Place) -> str | None:
+    refs = [
+        str(message["ts"])
+        for message in said
+        if message["ts"] != place.thread
         and not is_marked(message)
         and not message.get("files")
         and message.get("subtype") in (None, "bot_message")
-    )
-
-
-def _is_after(message: Json, since: datetime) -> bool:
-    return float(message["ts"]) >= since.timestamp() - 1.0
+    ]
+    return max(refs, default=None)
