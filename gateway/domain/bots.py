@@ -61,7 +61,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
-    """What an outsider talks to.
+    """What an outsider talks to. `takes_pictures`: some agent's model is shown them.
 
     Raises ValueError when the start agent, a hand-off target or a tool does not exist, or when
     two hand-off tools of one agent would have the same name.
@@ -84,6 +84,7 @@ class Bot:
     turn_timeout_s: float = 300
     window_tokens: int = 8000
     session_idle_s: float = 0
+    takes_pictures: bool = False
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -52,3 +52,12 @@ class ModelSpec:
     price_input: float = 0
     price_output: float = 0
     rules: tuple[ScriptedRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionSpec:
+    """`[transcription]`: the endpoint that turns voice notes into text."""
+
+    base_url: str
+    model: str
+    api_key: Secret | None = None

@@ -1,4 +1,4 @@
-"""One attempt at one claimed turn: think, say it live, render the reply.
+"""One attempt at one claimed turn: settle its files, think, say it live, render the reply.
 
 Gives a `TurnOutcome`; committing it is the worker's. The only place that catches every exception
 of a turn: what is unexpected is logged and becomes a failed turn, so that the session goes on.
@@ -13,11 +13,17 @@ from typing import Protocol
 
 import structlog
 
+from gateway.agents.attachments import Shown, show_files
 from gateway.agents.journal import TurnJournal, TurnLost
+from gateway.agents.prompt import CHARS_PER_TOKEN
+from gateway.agents.routing import first_agent
 from gateway.domain.bots import Bot
+from gateway.domain.conversation import FilePart, Message, Usage
 from gateway.domain.turns import (
     CRASHES_BEFORE_DEAD,
     ClaimedTurn,
+    MessageCompleted,
+    MessageStarted,
     TextDelta,
     TurnError,
     TurnEvent,
@@ -33,8 +39,10 @@ from gateway.flow.journal import StoreJournal
 from gateway.flow.kept_events import EventKeeper
 from gateway.flow.live import Broadcast
 from gateway.flow.live_reply import LiveReply
+from gateway.flow.media import Media
+from gateway.flow.media_words import is_answerable, refusal_notice
 from gateway.flow.progress import Progress
-from gateway.flow.replies import answered_message, render_replies
+from gateway.flow.replies import answered_message, render_replies, reply_message
 from gateway.store.protocol import Store
 
 log = structlog.get_logger(__name__)
@@ -66,6 +74,7 @@ class Attempt:
         binding: ChannelBinding | None,
         broadcast: Broadcast,
         is_ours: Callable[[], bool],
+        media: Media,
     ) -> None:
         self._claimed = claimed
         self._store = store
@@ -74,6 +83,7 @@ class Attempt:
         self._binding = binding
         self._broadcast = broadcast
         self._is_ours = is_ours
+        self._media = media
         self._progress = Progress(bot)
         self._reply_to = answered_message(claimed)
         self._has_shown = False
@@ -127,13 +137,8 @@ class Attempt:
         """Run the turn to its last event, telling everybody who listens."""
         keeper = EventKeeper(self._store, self._claimed.turn, self._broadcast)
         has_text, wants_text = False, live_reply is not None and live_reply.wants_text
-        events = self._think(
-            self._bot,
-            self._claimed,
-            journal=StoreJournal(self._store, self._claimed),
-            wants_stream=self._broadcast.wants_stream or wants_text,
-        )
-        async with aclosing(events):
+        wants_stream = self._broadcast.wants_stream or wants_text
+        async with aclosing(self._events(wants_stream=wants_stream)) as events:
             async for event in events:
                 self._progress.add(event)
                 if isinstance(event, TurnFinished | TurnWaiting | TurnFailed):
@@ -146,6 +151,44 @@ class Attempt:
                 if live_reply is not None:
                     live_reply.notice(event)
         return self._progress.outcome()
+
+    async def _events(self, *, wants_stream: bool) -> AsyncGenerator[TurnEvent, None]:
+        """What happens in the turn: what is said of files that are not read, then the thinking."""
+        channel = self._binding.channel if self._binding is not None else None
+        claimed = await self._media.settle(self._claimed, bot=self._bot, channel=channel)
+        own = [message for message in claimed.history if message.turn_id == claimed.turn.id]
+        is_told = any(message.role == "assistant" for message in own)
+        notice = "" if is_told else refusal_notice(own)
+        if notice:
+            wished = (claimed.turn.options.agent, claimed.session.agent)
+            agent = first_agent(self._bot, wished).name
+            message = reply_message(notice, agent=agent)
+            yield MessageStarted(message.id, agent)
+            yield TextDelta(message.id, notice)
+            yield MessageCompleted(message)
+            if not is_answerable([said for said in own if said.role == "user"]):
+                yield TurnFinished(agent, agent, Usage(), None)
+                return
+        thinking = self._think(
+            self._bot,
+            replace(claimed, history=await self._shown(claimed)),
+            journal=StoreJournal(self._store, claimed),
+            wants_stream=wants_stream,
+        )
+        async with aclosing(thinking) as events:
+            async for event in events:
+                yield event
+
+    async def _shown(self, claimed: ClaimedTurn) -> tuple[Message, ...]:
+        """The transcript with pictures and texts in place of files."""
+
+        async def load(part: FilePart) -> bytes | None:
+            return await self._media.picture(claimed, part)
+
+        shown = Shown(text_chars=max(self._bot.window_tokens, 1000) * CHARS_PER_TOKEN)
+        return await show_files(
+            claimed.history, load=load, takes_pictures=self._bot.takes_pictures, shown=shown
+        )
 
     async def _sorry(self, outcome: TurnOutcome) -> TurnOutcome:
         """Add the apology where replies are sent; callers of an API read the error instead."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
-from gateway.contract import Address, Channel, OutboundMessage, ReplyTo
-from gateway.domain.conversation import Message, TextPart
+from gateway.contract import Address, Attachment, Channel, OutboundMessage, ReplyTo
+from gateway.domain.conversation import ContentPart, FilePart, Message, TextPart
 from gateway.domain.delivery import NewDelivery
 from gateway.domain.ids import new_delivery_id, new_message_id
 from gateway.domain.turns import ClaimedTurn
@@ -38,9 +39,12 @@ def render_replies(
     for message in messages:
         if message.role not in ("assistant", "operator") or message.visibility != "external":
             continue
-        if not message.text:
+        files = tuple([_attachment(part) for part in message.content if _is_sent(part)])
+        if not message.text and not files:
             continue
-        outbound = OutboundMessage(address=address, text=message.text, reply_to=reply_to)
+        outbound = OutboundMessage(
+            address=address, text=message.text, attachments=files, reply_to=reply_to
+        )
         for part in channel.render(outbound):
             deliveries.append(
                 NewDelivery(
@@ -51,3 +55,13 @@ def render_replies(
                 )
             )
     return tuple(deliveries)
+
+
+def _is_sent(part: ContentPart) -> TypeGuard[FilePart]:
+    """Whether it is a file whose bytes we have."""
+    return isinstance(part, FilePart) and part.state != "given"
+
+
+def _attachment(part: FilePart) -> Attachment:
+    """A stored file as channels know it; they ask for its bytes by its id."""
+    return Attachment(part.kind, part.ref, part.name, part.mime, part.size_bytes)

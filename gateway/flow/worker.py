@@ -23,6 +23,7 @@ from gateway.flow.attempt import Attempt, Think
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.crash_points import crash_point
 from gateway.flow.live import Live
+from gateway.flow.media import Media
 from gateway.flow.running import Running, heed
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import ClaimTerms
@@ -62,6 +63,7 @@ class Worker:
         limits: QueueLimits,
         history_messages: int,
         wake_outbox: Callable[[], None],
+        media: Media | None = None,
         times: WorkerTimes | None = None,
     ) -> None:
         self._store = store
@@ -72,6 +74,7 @@ class Worker:
         self._limits = limits
         self._history_messages = history_messages
         self._wake_outbox = wake_outbox
+        self._media = media or Media(store)
         self._times = times or WorkerTimes()
         self._running: dict[Lease, Running] = {}
         self._reserved = 0
@@ -274,6 +277,7 @@ class Worker:
             binding=catalogue.delivering(session.channel),
             broadcast=self._live.open(claimed.turn.id),
             is_ours=partial(running.is_ours, lease_s=self._times.lease_s),
+            media=self._media,
         )
         thought = None if running.reason else await running.think(attempt)
         match running.reason:
