@@ -225,7 +225,7 @@ def _user_message(inbound: InboundMessage | ActionPressed) -> Message:
     if isinstance(inbound, ActionPressed):
         content = (TextPart(inbound.value),)
     else:
-        files = [FilePart(a.ref, a.name, a.mime, a.size_bytes) for a in inbound.attachments]
+        files = [FilePart(a.ref, a.name, a.mime, a.size_bytes, a.kind) for a in inbound.attachments]
         content = (TextPart(inbound.text), *files) if inbound.text or not files else tuple(files)
     return Message(
         id=new_message_id(),
