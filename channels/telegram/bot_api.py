@@ -9,27 +9,27 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from telegram import LinkPreviewOptions, MessageEntity, ReplyParameters
-from telegram.constants import ChatAction
 from telegram.ext import ExtBot
 
 from channels.telegram.reading import ALLOWED_UPDATES, Me
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.transport import AiohttpRequest, NoAnswer
-from gateway.contract import Json
+from channels.telegram.uploads import Upload
 
 POLL_MARGIN_S: Final = 10.0
 """How much longer than its own time limit a long poll may take."""
 
 SENDS_AT_ONCE: Final = 20
 """Messages on their way at the same time; more only wait at Telegram instead of here."""
+
+UPLOADS_AT_ONCE: Final = 4
 
 SIGNALS_AT_ONCE: Final = 4
 
@@ -42,6 +42,9 @@ SLOT_WITHIN_S: Final = 15.0
 """How long a message may wait for its turn; then it was certainly not sent."""
 
 _POLLS_AND_CHECKS: Final = 4
+_CONNECTIONS: Final = (
+    SENDS_AT_ONCE + UPLOADS_AT_ONCE + SIGNALS_AT_ONCE + FILES_AT_ONCE + _POLLS_AND_CHECKS
+)
 
 _UNEXPECTED_ANSWER: Final = (KeyError, TypeError, ValueError, AttributeError)
 
@@ -65,28 +68,13 @@ class FileState:
     size_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """One message to send; `entities` are plain dictionaries in the Bot API's own form."""
-
-    chat: str
-    text: str
-    entities: Sequence[Json] = ()
-    thread: int | None = None
-    reply_to: int | None = None
-
-
 class BotApi:
     """One account's connection: `open`, then the calls, then `close`."""
 
     def __init__(self, settings: TelegramSettings) -> None:
         hush_library()
         self._token = settings.token.get_secret_value()
-        self._preview = LinkPreviewOptions(is_disabled=not settings.link_previews)
-        self._requests = AiohttpRequest(
-            connections=SENDS_AT_ONCE + SIGNALS_AT_ONCE + FILES_AT_ONCE + _POLLS_AND_CHECKS,
-            secret=self._token,
-        )
+        self._requests = AiohttpRequest(connections=_CONNECTIONS, secret=self._token)
         self._bot = ExtBot(
             self._token,
             base_url=f"{settings.base_url}/bot",
@@ -95,6 +83,7 @@ class BotApi:
             get_updates_request=self._requests,
         )
         self._sends = asyncio.Semaphore(SENDS_AT_ONCE)
+        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
         self._signals = asyncio.Semaphore(SIGNALS_AT_ONCE)
         self._downloads = asyncio.Semaphore(FILES_AT_ONCE)
 
@@ -131,23 +120,24 @@ class BotApi:
                 raise NoAnswer("getUpdates gave no list", was_written=True)
             return list(found)
 
-    async def send(self, message: Text) -> str:
-        """Send one message; returns Telegram's id of it."""
-        entities = [MessageEntity(**entity) for entity in message.entities]
-        reply = None
-        if message.reply_to is not None:
-            reply = ReplyParameters(message.reply_to, allow_sending_without_reply=True)
-        async with self._slot():
+    async def send(
+        self, method: str, parameters: Mapping[str, object], *, upload: Upload | None = None
+    ) -> str:
+        """Send one message, with at most one file; returns Telegram's id of it."""
+        # The library's methods would build objects of plain values, and of the answer.
+        async with self._slot(self._sends if upload is None else self._uploads):
             with self._read_answer():
-                sent = await self._bot.send_message(
-                    _chat_id(message.chat),
-                    message.text,
-                    entities=entities or None,
-                    message_thread_id=message.thread,
-                    reply_parameters=reply,
-                    link_preview_options=self._preview,
+                sent = await self._requests.call(
+                    f"{self._bot.base_url}/{method}", parameters, upload=upload
                 )
-                return str(sent.message_id)
+                if not isinstance(sent, dict):
+                    raise NoAnswer(f"{method} gave no message", was_written=True)
+                return str(sent["message_id"])
+
+    async def signal(self, method: str, parameters: Mapping[str, object]) -> None:
+        """Show something that is no message."""
+        async with self._signals:
+            await self._requests.call(f"{self._bot.base_url}/{method}", parameters)
 
     async def file(self, file_id: str) -> FileState:
         """Where a file that arrived can be had, for an hour at least."""
@@ -168,14 +158,6 @@ class BotApi:
         async with self._downloads, aclosing(self._requests.pieces(url, within_s=FILE_S)) as pieces:
             async for piece in pieces:
                 yield piece
-
-    async def show_typing(self, chat: str, *, thread: int | None) -> None:
-        """Show "typing" for the next five seconds."""
-        async with self._signals:
-            with self._read_answer():
-                await self._bot.send_chat_action(
-                    _chat_id(chat), ChatAction.TYPING, message_thread_id=thread
-                )
 
     async def answer_press(self, press_id: str) -> None:
         """End the waiting shown on a pressed button."""
@@ -208,16 +190,16 @@ class BotApi:
             await self._bot.delete_webhook(drop_pending_updates=False)
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
+    async def _slot(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(SLOT_WITHIN_S):
-                await self._sends.acquire()
+                await slots.acquire()
         except TimeoutError:
             raise NoAnswer("too many messages are being sent", was_written=False) from None
         try:
             yield
         finally:
-            self._sends.release()
+            slots.release()
 
     @contextmanager
     def _read_answer(self) -> Iterator[None]:
@@ -231,11 +213,6 @@ class BotApi:
 
     def _without_token(self, text: str) -> str:
         return text.replace(self._token, "[token]")
-
-
-def _chat_id(chat: str) -> int | str:
-    """A number for every chat that has one; a channel may be addressed by its @name."""
-    return int(chat) if chat.removeprefix("-").isdecimal() else chat
 
 
 def hush_library() -> None:

@@ -1,51 +1,37 @@
-"""Markdown -> parts that Telegram takes. Pure, and never fails.
+"""A reply -> parts that Telegram takes. Pure, and never fails.
 
-Takes an `OutboundMessage`; gives parts `{"text", "entities", "reply_to"?}` of at most 4096 UTF-16
-units. The text carries no markup: formatting stands beside it as entities, so that nothing a model
-writes can be broken or misread markup, and the text alone is the plain version of the part.
-Where Markdown would swallow text (raw HTML, dollar amounts, unused link targets), it is kept.
+Takes an `OutboundMessage`; gives parts `{"text", "entities"}` of at most 4096 UTF-16 units, with
+`"media"` of at most 1024. The text carries no markup: formatting stands beside it as entities, so
+that nothing a model writes can be broken or misread markup, and the text alone is the plain version
+of the part. A rich part holds the whole text and its HTML as `"rich"`. Further keys: `"reply_to"`,
+`"buttons"`. What stands in a part is read by `outgoing.py`.
 """
 
-import re
 from collections.abc import Sequence
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
-from telegramify_markdown import MessageEntity, RenderConfig, convert
+from telegramify_markdown import MessageEntity
 
-from gateway.contract import Json, OutboundMessage
-from gateway.contract.cut import Range, index_at, pieces, unit_offsets
+from channels.telegram.markdown import encodable, formatted, rich_html
+from channels.telegram.media_out import TOO_LARGE, Media, is_too_large, media_of, notice_of
+from gateway.contract import Attachment, Button, Json, OutboundMessage
+from gateway.contract.cut import Range, index_at, pieces, unit_offsets, units
 
 TEXT_UNITS: Final = 4096
 """Longest text. Bot API, sendMessage: 1-4096 characters after entities parsing (November 2026)."""
+
+CAPTION_UNITS: Final = 1024
+"""Longest text below a file. Bot API, sendPhoto: 0-1024 characters after entities parsing."""
+
+_CALLBACK_BYTES: Final = 64
+"""Most that a button can carry. Bot API, InlineKeyboardButton, callback_data: 1-64 bytes."""
+
+_BUTTONS_MOST: Final = 100
 
 _ENTITIES: Final = 100
 """Entities a message keeps; Telegram drops what is over (limits.tginfo.me, read November 2026)."""
 
 _BLOCKS: Final = frozenset({"pre", "blockquote", "expandable_blockquote"})
-_NOT_OURS_TO_SEND: Final = frozenset({"custom_emoji"})
-
-_CONVERTER_FAILURES: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-
-# Characters that Markdown would swallow stand for themselves under a noncharacter of the same
-# UTF-16 length while the converter runs, so that offsets stay right and code stays untouched.
-_STAND_INS: Final = {"<": "\ufdd0", "$": "\ufdd1", "[": "\ufdd2", "|": "\ufdd3"}
-_BACK: Final = {ord(stand_in): char for char, stand_in in _STAND_INS.items()}
-_NONCHARACTERS = re.compile("[\ufdd0-\ufdd3]")
-
-_HTML = re.compile(
-    r"(?<!\\)(?<!\]\()<(?=[A-Za-z/!?])(?![A-Za-z][\w+.-]*:[^\s<>]*>|[\w.+-]+@[\w.-]+>)"
-)
-_FORMULA = re.compile(r"\\[A-Za-z(\[]")
-_LINK_TARGET = re.compile(r"(?m)^( {0,3})\[([^\]\n]+)\](?=:[^\S\n]*\S)")
-_DOUBLE_BAR = re.compile(r"(?m)^(?![^\S\n]*\|).*\|\|.*$")
 
 
 class EntityPart(TypedDict, total=False):
@@ -58,51 +44,110 @@ class EntityPart(TypedDict, total=False):
     language: str
 
 
-def parts(message: OutboundMessage) -> list[Json]:
-    """The parts of a message, in order; none for a message without visible text.
+class Part(TypedDict):
+    """What is stored of one message to send."""
+
+    text: str
+    entities: list[EntityPart]
+    rich: NotRequired[str]
+    media: NotRequired[Media]
+    reply_to: NotRequired[str]
+    buttons: NotRequired[list[list[str]]]
+
+
+def parts(message: OutboundMessage, *, rich: bool = False) -> list[Json]:
+    """The parts of a message, in order; none for a message without anything to see.
 
     Only the first part points to the message it answers, and only in groups, where it is not
-    clear otherwise.
+    clear otherwise. Buttons stand under the last.
     """
-    text, entities = formatted(message.text)
-    offsets = unit_offsets(text)
-    made: list[dict[str, object]] = [
-        {
-            "text": text[start:end],
-            "entities": _clipped(entities, first=offsets[start], last=offsets[end]),
-        }
-        for start, end in _ranges(text, offsets, entities=entities)
-    ]
+    made = _text_parts(message.text, rich=rich)
+    made = _with_files(made, message.attachments)
     if made and message.reply_to is not None and message.address.chat.startswith("-"):
         made[0]["reply_to"] = message.reply_to.message_ref
+    if made and message.buttons:
+        made[-1]["buttons"] = _buttons(message.buttons)
     return list(made)
 
 
-def formatted(markdown: str) -> tuple[str, list[MessageEntity]]:
-    """The text without markup, and its formatting; the text as it is when it cannot be read."""
-    source = _encodable(markdown)
-    try:
-        text, entities = convert(_protected(source), config=_CONFIG)
-    except _CONVERTER_FAILURES:
-        return source, []
-    if not text.strip():
-        return source, []
-    known = [entity for entity in entities if entity.type not in _NOT_OURS_TO_SEND]
-    for entity in known:
-        entity.url = entity.url.translate(_BACK) if entity.url is not None else None
-    return text.translate(_BACK), known
+def preview(text: str) -> Part:
+    """What a draft shows of a text that still grows: its first part, as far as it goes."""
+    made = _text_parts(text[:TEXT_UNITS], rich=False)
+    return made[0] if made else Part(text="", entities=[])
 
 
-def _ranges(text: str, offsets: Sequence[int], *, entities: Sequence[MessageEntity]) -> list[Range]:
+def cut(text: str, entities: Sequence[Json], *, limit: int) -> list[Part]:
+    """A text and its formatting as parts of at most so many UTF-16 units."""
+    return _cut(text, [MessageEntity(**entity) for entity in entities], limit=limit)
+
+
+def _text_parts(markdown: str, *, rich: bool) -> list[Part]:
+    text, entities = formatted(markdown)
+    html = rich_html(markdown) if rich and text.strip() else None
+    if html is None:
+        return _cut(text, entities, limit=TEXT_UNITS)
+    whole = [_entity(entity, offset=entity.offset, length=entity.length) for entity in entities]
+    return [Part(text=text, entities=whole, rich=html)]
+
+
+def _cut(text: str, entities: Sequence[MessageEntity], *, limit: int) -> list[Part]:
+    offsets = unit_offsets(text)
+    return [
+        Part(
+            text=text[start:end],
+            entities=_clipped(entities, first=offsets[start], last=offsets[end]),
+        )
+        for start, end in _ranges(text, offsets, entities=entities, limit=limit)
+    ]
+
+
+def _with_files(texts: list[Part], files: Sequence[Attachment]) -> list[Part]:
+    """The files after the text; a short text stands under the first of them."""
+    made = list(texts)
+    is_caption = len(texts) == 1 and _fits_below_file(texts[0])
+    for file in files:
+        media = media_of(file)
+        if is_too_large(file):
+            made.append(Part(text=notice_of(media, TOO_LARGE), entities=[]))
+        elif is_caption:
+            made[0]["media"] = media
+            is_caption = False
+        else:
+            made.append(Part(text="", entities=[], media=media))
+    return made
+
+
+def _fits_below_file(part: Part) -> bool:
+    return "rich" not in part and units(part["text"]) <= CAPTION_UNITS
+
+
+def _buttons(buttons: Sequence[Button]) -> list[list[str]]:
+    """Each button's text and what it carries.
+
+    What is too long to be carried is the text itself, read back when it is pressed: then it carries
+    its place, `=0`.
+    """
+    made: list[list[str]] = []
+    for number, button in enumerate(buttons[:_BUTTONS_MOST]):
+        value = encodable(button.value)
+        is_carried = 1 <= len(value.encode()) <= _CALLBACK_BYTES and not value.startswith("=")
+        label = encodable(button.label) if is_carried else value or encodable(button.label)
+        made.append([label.strip() or value, value if is_carried else f"={number}"])
+    return [pair for pair in made if pair[0].strip()]
+
+
+def _ranges(
+    text: str, offsets: Sequence[int], *, entities: Sequence[MessageEntity], limit: int
+) -> list[Range]:
     """Where the pieces of the text begin and end; most texts are one piece."""
     blocks: list[Range] = []
     atoms: list[Range] = []
-    if offsets[-1] > TEXT_UNITS:
+    if offsets[-1] > limit:
         for entity in entities:
             start = index_at(offsets, entity.offset)
             end = index_at(offsets, entity.offset + entity.length)
             (blocks if entity.type in _BLOCKS else atoms).append((start, end))
-    return list(pieces(text, TEXT_UNITS, atoms=atoms, blocks=blocks))
+    return list(pieces(text, limit, atoms=atoms, blocks=blocks))
 
 
 def _clipped(entities: Sequence[MessageEntity], *, first: int, last: int) -> list[EntityPart]:
@@ -124,48 +169,3 @@ def _entity(entity: MessageEntity, *, offset: int, length: int) -> EntityPart:
     if entity.language is not None:
         part["language"] = entity.language
     return part
-
-
-def _encodable(text: str) -> str:
-    """Text without NUL and without half surrogate pairs, which neither JSON nor Telegram takes."""
-    text = text.replace("\0", "").replace("\r\n", "\n")
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _protected(text: str) -> str:
-    """The text with what Markdown would swallow put behind stand-ins."""
-    if not text.isascii():
-        text = _NONCHARACTERS.sub("\ufffd", text)
-    if "<" in text:
-        text = _HTML.sub(_STAND_INS["<"], text)
-    if "$" in text and not _FORMULA.search(text):
-        text = re.sub(r"(?<!\\)\$", _STAND_INS["$"], text)
-    if "||" in text:
-        text = _DOUBLE_BAR.sub(lambda line: line[0].replace("||", 2 * _STAND_INS["|"]), text)
-    if "]:" in text:
-        text = _LINK_TARGET.sub(lambda target: _kept_if_unused(target, text), text)
-    return text
-
-
-def _kept_if_unused(target: re.Match[str], text: str) -> str:
-    """A line `[label]: address` is a link's target only if the label is used; else it is text."""
-    if text.lower().count(f"[{target[2].lower()}]") > 1:
-        return target[0]
-    return f"{target[1]}{_STAND_INS['[']}{target[2]}]"
-
-
-def _plain_symbols() -> RenderConfig:
-    """Rendering without emoji before headings, and nothing folded away."""
-    config = RenderConfig.isolated()
-    config.cite_expandable = False
-    symbols = config.markdown_symbol
-    symbols.heading_level_1 = symbols.heading_level_2 = ""
-    symbols.heading_level_3 = symbols.heading_level_4 = ""
-    symbols.unordered_list_item = "•"
-    symbols.task_completed, symbols.task_uncompleted = "☑", "☐"
-    return config
-
-
-_CONFIG: Final = _plain_symbols()

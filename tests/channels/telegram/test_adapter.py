@@ -1,23 +1,19 @@
-"""Connecting, showing typing, probing: the rest of the contract, over real sockets."""
+"""Connecting, probing, keeping secrets: the rest of the contract, over real sockets."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from pydantic import BaseModel
 
-from channels.telegram import adapter
 from channels.telegram.adapter import TelegramChannel
-from gateway.contract import Address, LiveOutput
+from gateway.contract import Address
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import (
     SECRET,
-    Running,
     channel_for,
     connected,
     hooked,
@@ -26,13 +22,6 @@ from tests.channels.telegram.running import (
 )
 
 HERE = Address("tg", "7")
-
-
-@asynccontextmanager
-async def typing_at(running: Running, where: Address = HERE) -> AsyncIterator[LiveOutput]:
-    async with running.channel.live(where, None) as live:
-        assert live is not None
-        yield live
 
 
 @pytest.mark.parametrize("fault", [faults.unauthorized(), faults.ApiError(404, "Not Found")])
@@ -71,50 +60,6 @@ async def test_a_platform_that_is_away_is_connected_to_later(unused_tcp_port):
         with pytest.raises(DeliveryLater):
             async with channel.connected(FakeHost()):
                 pass
-
-
-async def test_typing_is_shown_where_the_person_waits():
-    async with connected() as running:
-        async with typing_at(running, Address("tg", "-5", "12")) as live:
-            await live.working("thinking")
-
-        [call] = running.telegram.calls_of("sendChatAction")
-        assert call.params == {"chat_id": -5, "action": "typing", "message_thread_id": 12}
-        assert (live.kind, live.refresh_s) == ("signal", 4)
-
-
-async def test_a_signal_shows_no_text():
-    async with connected() as running:
-        async with typing_at(running) as live:
-            await live.show("half an answer")
-            with pytest.raises(DeliveryRefused):
-                await live.open("dlv_1")
-
-        assert running.telegram.sent() == []
-
-
-async def test_failing_to_show_typing_is_tried_once():
-    async with connected() as running:
-        running.telegram.fail("sendChatAction", faults.flood(3), times=None)
-        async with typing_at(running) as live:
-            with pytest.raises(DeliveryLater):
-                await live.working(None)
-
-        assert len(running.telegram.calls_of("sendChatAction")) == 1
-
-
-async def test_showing_typing_is_given_up_after_its_time(monkeypatch):
-    monkeypatch.setattr(adapter, "SIGNAL_WITHIN_S", 0.05)
-    async with connected() as running:
-        running.telegram.fail("sendChatAction", misbehaviour.Hang())
-        async with typing_at(running) as live:
-            with pytest.raises(DeliveryUnknown):
-                await live.working(None)
-
-
-async def test_a_channel_that_is_not_connected_shows_nothing():
-    async with TelegramServer() as telegram, channel_for(telegram).live(HERE, None) as live:
-        assert live is None
 
 
 async def test_probing_names_the_bot_and_where_its_updates_go():
@@ -158,7 +103,7 @@ async def test_what_the_gateway_is_told_about_the_channel():
         capabilities = channel_for(telegram).capabilities
 
     assert capabilities.delivers
-    assert capabilities.live == "signal"
+    assert capabilities.live == "preview"
     assert not capabilities.can_ask
     assert (capabilities.pace.account_per_s, capabilities.pace.address_per_s) == (30, 1)
 

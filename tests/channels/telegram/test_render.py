@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from channels.telegram import render
-from channels.telegram.render import TEXT_UNITS, formatted, parts
+from channels.telegram import markdown
+from channels.telegram.markdown import formatted
+from channels.telegram.render import TEXT_UNITS, parts
 from gateway.contract import Address, OutboundMessage, ReplyTo
 from gateway.contract.cut import units
 from gateway.testing.telegram.rules import broken_limit
@@ -125,7 +126,7 @@ def test_a_converter_that_fails_costs_the_formatting_and_nothing_else(monkeypatc
     def failing(*_, **__):
         raise IndexError("a bug in the converter")
 
-    monkeypatch.setattr(render, "convert", failing)
+    monkeypatch.setattr(markdown, "convert", failing)
 
     assert parts(message("**hello**")) == [{"text": "**hello**", "entities": []}]
 
