@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config.fields import STRICT, Amount, Name, Object, Text
-from gateway.domain.channels import BUILT_IN_CHANNELS, WhenBusy
+from gateway.domain.channels import BUILT_IN_CHANNELS, Access, WhenBusy
 
 
 def _channel_name(text: str) -> str:
@@ -31,7 +31,7 @@ class ChannelSettings(BaseModel):
     bot: Text
     enabled: bool = True
     required: bool = False
-    access: Literal["open", "allow"] = "open"
+    access: Access = "open"
     allow: tuple[str, ...] = ()
     debounce_s: Amount = 0
     when_busy: WhenBusy = "queue"

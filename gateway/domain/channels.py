@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from gateway.domain.ids import ProjectId
 
+Access = Literal["open", "allow", "pairing"]
+"""Who may write: everybody; who is on a list; or who redeemed a link code."""
+
 WhenBusy = Literal["queue", "collect", "interrupt"]
 """What a message does while a turn of its session runs or waits: it waits its turn; it joins the
 next one; or it stops what runs, and what was said since is the next one."""
@@ -34,7 +37,7 @@ class ChannelSpec:
     bot: str
     is_enabled: bool = True
     is_required: bool = False
-    access: Literal["open", "allow"] = "open"
+    access: Access = "open"
     allow: frozenset[str] = frozenset()
     debounce_s: float = 0
     when_busy: WhenBusy = "queue"

@@ -11,7 +11,7 @@ from typing import Literal
 
 from gateway.contract import Channel
 from gateway.domain.bots import Bot
-from gateway.domain.channels import WhenBusy
+from gateway.domain.channels import Access, WhenBusy
 from gateway.domain.ids import ProjectId
 
 
@@ -19,14 +19,15 @@ from gateway.domain.ids import ProjectId
 class ChannelBinding:
     """A configured channel: the adapter, whose it is, which bot answers, who may write.
 
-    `allow` lists external ids for access `allow`. `on_ambiguous` overrides the adapter's rule.
+    `allow` lists external ids for access `allow`; `pairing` lets in who redeemed a link code.
+    `on_ambiguous` overrides the adapter's rule.
     `live` is the most that is shown of a running turn: what the adapter can, signals, or nothing.
     """
 
     channel: Channel
     project_id: ProjectId
     bot: str
-    access: Literal["open", "allow"] = "open"
+    access: Access = "open"
     allow: frozenset[str] = frozenset()
     debounce_s: float = 0
     when_busy: WhenBusy = "queue"

@@ -13,30 +13,30 @@ import structlog
 
 from gateway.contract import (
     ActionPressed,
-    Address,
     AddressMoved,
     Arrival,
     ConsentChanged,
     DeliveryReport,
     Inbound,
     InboundMessage,
-    Json,
     MessageEdited,
-    OutboundMessage,
     Reachability,
     ReplyTo,
     Sender,
     StopPressed,
     Unreadable,
 )
+from gateway.domain.bots import Bot
 from gateway.domain.conversation import ContentPart, FilePart, Message, TextPart
-from gateway.domain.delivery import NewDelivery
-from gateway.domain.ids import new_delivery_id, new_message_id, new_turn_id
+from gateway.domain.ids import new_message_id, new_turn_id
 from gateway.domain.people import IdentityKey
+from gateway.domain.turns import TurnError
 from gateway.flow import gate
+from gateway.flow.answers import Answers
 from gateway.flow.catalogue import Catalogue, ChannelBinding
-from gateway.flow.replies import render_replies, reply_message
+from gateway.flow.loop_guard import LoopGuard
 from gateway.store.protocol import Store
+from gateway.store.protocol.doorway import AccessRule
 from gateway.store.protocol.inbox import (
     EditMessage,
     Entry,
@@ -51,8 +51,7 @@ from gateway.store.protocol.inbox import (
 
 log = structlog.get_logger(__name__)
 
-MAX_BUSY_NOTES = 1000
-"""Chats for which the busy note is kept rendered."""
+LOOPING = TurnError("loop_guard", "Too many messages that no person would write; not answered.")
 
 
 class Translator:
@@ -61,7 +60,8 @@ class Translator:
     def __init__(self, store: Store, catalogue: Callable[[], Catalogue]) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._busy_parts: dict[Address, list[Json]] = {}
+        self._answers = Answers()
+        self._guard = LoopGuard()
 
     async def entry(self, inbound: Inbound, binding: ChannelBinding) -> Entry:
         """What that arrival is to the store."""
@@ -79,15 +79,9 @@ class Translator:
                     text=inbound.text,
                 )
             case StopPressed():
-                return _stop(inbound, binding)
+                return self._stop(inbound, binding)
             case ConsentChanged():
-                return SetReachability(
-                    project_id=project,
-                    event=event,
-                    account=account,
-                    address=inbound.address,
-                    is_reachable=not inbound.is_opted_out,
-                )
+                return _consent(inbound, binding)
             case AddressMoved():
                 return MoveAddress(
                     project_id=project,
@@ -125,8 +119,13 @@ class Translator:
         self, inbound: InboundMessage | ActionPressed, binding: ChannelBinding
     ) -> NewTurn:
         bot = self._catalogue().bot(binding.project_id, binding.bot)
-        answer = gate.answer(inbound, binding=binding, bot=bot)
-        terminal = await self._terminal(answer, inbound, binding) if answer else None
+        text, address = gate.said(inbound), inbound.address
+        code = gate.link_code(text)
+        answer = None if code else gate.answer(text, bot)
+        terminal = None if code or answer else self._guarded(inbound)
+        if answer is not None:
+            terminal = await self._terminal(answer, inbound, binding=binding, bot=bot)
+        reply_to = _written(inbound)
         message = inbound if isinstance(inbound, InboundMessage) else None
         return NewTurn(
             project_id=binding.project_id,
@@ -134,77 +133,109 @@ class Translator:
             account=inbound.account,
             bot=binding.bot,
             turn_id=new_turn_id(),
-            kind="command" if terminal else "message",
-            message=_user_message(inbound),
+            kind="command" if answer else "message",
+            message=_user_message(inbound, text=gate.HIDDEN_CODE if code else None),
             event=_event(inbound),
             identity=_identity(inbound.sender),
             address=inbound.address,
             session_idle_s=bot.session_idle_s if bot else 0,
             reopens=True,
             when_full="join",
-            busy_reply=self._busy_reply(binding, inbound.address),
+            busy_reply=self._answers.note(gate.BUSY, binding=binding, address=address).deliveries,
             delay_s=binding.debounce_s,
             when_busy=binding.when_busy,
             group_id=message.group_id if message else None,
             needs_session=message is not None and message.needs_session,
             source_order=message.source_order if message else None,
+            is_direct=message is not None and message.is_direct,
+            access=self._access(inbound, binding),
+            link=self._answers.link(code, binding=binding, address=address, reply_to=reply_to)
+            if code
+            else None,
             terminal=terminal,
         )
 
     async def _terminal(
-        self, answer: gate.Answer, inbound: InboundMessage | ActionPressed, binding: ChannelBinding
+        self,
+        answer: gate.Answer,
+        inbound: InboundMessage | ActionPressed,
+        *,
+        binding: ChannelBinding,
+        bot: Bot | None,
     ) -> TerminalTurn:
         text = answer.text
         if answer.is_status:
-            pending = await self._store.pending_turns(
+            session = await self._store.session_at(
                 binding.project_id, account=inbound.account, address=inbound.address
             )
-            text = gate.status_text(pending)
-        reply = reply_message(text)
-        channel = binding.channel
-        is_sent = channel.capabilities.delivers
+            text = gate.status_text(session, bot)
+        words = self._answers.words(
+            text,
+            binding=binding,
+            address=inbound.address,
+            reply_to=_written(inbound),
+            suggestions=bot.suggestions if bot is not None and answer.suggests else (),
+        )
         return TerminalTurn(
             state="done",
-            messages=(reply,),
-            deliveries=render_replies(
-                [reply], channel=channel, address=inbound.address, reply_to=_written(inbound)
-            )
-            if is_sent
-            else (),
+            messages=(words.message,),
+            deliveries=words.deliveries,
             ends_session="new" if answer.ends_session else None,
             cancels=answer.cancels,
         )
 
-    def _busy_reply(self, binding: ChannelBinding, address: Address) -> tuple[NewDelivery, ...]:
-        """The busy note, rendered once a chat: it is prepared for every message."""
-        if not binding.channel.capabilities.delivers:
-            return ()
-        parts = self._busy_parts.get(address)
-        if parts is None:
-            if len(self._busy_parts) >= MAX_BUSY_NOTES:
-                self._busy_parts.clear()
-            parts = binding.channel.render(OutboundMessage(address=address, text=gate.BUSY))
-            self._busy_parts[address] = parts
-        return tuple(
-            NewDelivery(id=new_delivery_id(), part_no=number, part=part)
-            for number, part in enumerate(parts)
+    def _guarded(self, inbound: InboundMessage | ActionPressed) -> TerminalTurn | None:
+        """The end of a message that stands in a loop; None = it may be answered."""
+        if isinstance(inbound, InboundMessage) and self._guard.stops(inbound):
+            return TerminalTurn(state="cancelled", error=LOOPING)
+        return None
+
+    def _access(
+        self, inbound: InboundMessage | ActionPressed | StopPressed, binding: ChannelBinding
+    ) -> AccessRule | None:
+        admits = gate.admits(inbound.sender, binding)
+        if admits == "everybody":
+            return None
+        if isinstance(inbound, StopPressed):
+            return AccessRule(admits=admits)
+        text = gate.refusal(binding)
+        note = self._answers.note(text, binding=binding, address=inbound.address)
+        return AccessRule(admits=admits, refusal=note)
+
+    def _stop(self, pressed: StopPressed, binding: ChannelBinding) -> NewTurn:
+        """A command without words: it cancels what runs and waits, and is not answered."""
+        return NewTurn(
+            project_id=binding.project_id,
+            channel=binding.name,
+            account=pressed.account,
+            bot=binding.bot,
+            turn_id=new_turn_id(),
+            kind="command",
+            event=_event(pressed),
+            identity=_identity(pressed.sender),
+            address=pressed.address,
+            reopens=True,
+            is_direct=False,
+            access=self._access(pressed, binding),
+            terminal=TerminalTurn(state="done", cancels=True),
         )
 
 
-def _stop(pressed: StopPressed, binding: ChannelBinding) -> NewTurn:
-    """A command without words: it cancels what runs and waits, and is not answered."""
+def _consent(changed: ConsentChanged, binding: ChannelBinding) -> NewTurn:
+    """What a person told the platform about our messages: kept, heeded, never answered."""
     return NewTurn(
         project_id=binding.project_id,
         channel=binding.name,
-        account=pressed.account,
+        account=changed.account,
         bot=binding.bot,
         turn_id=new_turn_id(),
         kind="command",
-        event=_event(pressed),
-        identity=_identity(pressed.sender),
-        address=pressed.address,
+        message=_message(changed, (TextPart(changed.text),)) if changed.text else None,
+        event=_event(changed),
+        identity=_identity(changed.sender),
+        address=changed.address,
         reopens=True,
-        terminal=TerminalTurn(state="done", cancels=True),
+        terminal=TerminalTurn(state="done", opts_out=changed.is_opted_out),
     )
 
 
@@ -219,14 +250,20 @@ def _written(inbound: InboundMessage | ActionPressed) -> ReplyTo | None:
     return ReplyTo(inbound.message_ref, inbound.sender.external_id)
 
 
-def _user_message(inbound: InboundMessage | ActionPressed) -> Message:
-    """What a person said: text, and files by reference; a pressed button says its value."""
+def _user_message(inbound: InboundMessage | ActionPressed, *, text: str | None) -> Message:
+    """What a person said (or `text` instead), with files by reference."""
     content: tuple[ContentPart, ...]
-    if isinstance(inbound, ActionPressed):
-        content = (TextPart(inbound.value),)
+    if isinstance(inbound, ActionPressed) or text is not None:
+        content = (TextPart(text or gate.said(inbound)),)
     else:
         files = [FilePart(a.ref, a.name, a.mime, a.size_bytes, a.kind) for a in inbound.attachments]
         content = (TextPart(inbound.text), *files) if inbound.text or not files else tuple(files)
+    return _message(inbound, content)
+
+
+def _message(
+    inbound: InboundMessage | ActionPressed | ConsentChanged, content: tuple[ContentPart, ...]
+) -> Message:
     return Message(
         id=new_message_id(),
         role="user",

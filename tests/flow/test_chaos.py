@@ -27,7 +27,7 @@ from tests.flow.house import House, house, said
 CHATS, MESSAGES = 8, 5
 STORE_CALLS = (
     *("accept", "claim", "commit_turn", "heartbeat", "begin_sends", "end_sends", "ambiguous"),
-    "pending_turns",
+    "session_at",
 )
 
 

@@ -400,10 +400,11 @@ class TestPending:
         await claimed_turn(store)
         await accept_one(store, chat_turn("two"))
 
-        pending = await store.pending_turns(PROJECT, account="bot1", address=CHAT)
-        unknown = await store.pending_turns(PROJECT, account="bot2", address=CHAT)
+        session = await store.session_at(PROJECT, account="bot1", address=CHAT)
+        unknown = await store.session_at(PROJECT, account="bot2", address=CHAT)
 
-        assert (pending, unknown) == (2, 0)
+        assert session is not None
+        assert (session.pending, unknown) == (2, None)
 
 
 async def _waiting(store: Store, new: NewTurn | None = None) -> ClaimedTurn:

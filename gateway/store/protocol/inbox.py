@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.contract import Address
 from gateway.domain.channels import WhenBusy
-from gateway.domain.conversation import Message
+from gateway.domain.conversation import Message, Session
 from gateway.domain.delivery import NewDelivery
 from gateway.domain.ids import MessageId, ParticipantId, ProjectId, SessionId, TurnId
 from gateway.domain.people import IdentityKey
@@ -248,4 +248,10 @@ class InboxStore(Protocol):
         self, project_id: ProjectId, *, account: str, address: Address
     ) -> datetime | None:
         """When a person last wrote at that address, or None."""
+        ...
+
+    async def session_at(
+        self, project_id: ProjectId, *, account: str, address: Address
+    ) -> Session | None:
+        """The session that is current at that address, or was the last one; None = none."""
         ...

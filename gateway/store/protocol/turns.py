@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.contract import Address
 from gateway.domain.conversation import ToolCall
 from gateway.domain.delivery import Delivery
 from gateway.domain.ids import DeliveryId, ProjectId, TurnId
@@ -157,10 +156,6 @@ class TurnStore(Protocol):
         self, project_id: ProjectId, turn_id: TurnId, *, with_messages: bool = False
     ) -> Turn | None:
         """One turn, or None."""
-        ...
-
-    async def pending_turns(self, project_id: ProjectId, *, account: str, address: Address) -> int:
-        """How many turns of that address's current session are not over; 0 for an unknown one."""
         ...
 
     async def add_events(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import assert_never
 
 from gateway.contract import Address
+from gateway.domain.conversation import Session
 from gateway.domain.ids import ProjectId
 from gateway.domain.policy import QueueLimits
 from gateway.store.protocol.inbox import (
@@ -22,7 +23,7 @@ from gateway.store.protocol.inbox import (
     ReportDelivery,
     SetReachability,
 )
-from gateway.store.rows import clean, to_time
+from gateway.store.rows import clean, to_session, to_time
 from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.arrivals import Batch, accept_turn
 from gateway.store.sqlite.dedupe import find_copy, remember_event
@@ -42,6 +43,11 @@ INSERT INTO cursor (account, name, value, updated_at) VALUES (?, ?, ?, ?)
 _HEARD_AT = """
 SELECT last_inbound_at FROM address
  WHERE project_id = ? AND channel = ? AND account = ? AND chat = ? AND thread = ?
+"""
+_SESSION_AT = """
+SELECT s.* FROM address AS a
+  JOIN session_row AS s ON s.project_id = a.project_id AND s.session_id = a.session_id
+ WHERE a.project_id = ? AND a.channel = ? AND a.account = ? AND a.chat = ? AND a.thread = ?
 """
 
 Notice = EditMessage | MoveAddress | SetReachability | ReportDelivery | KeepUnreadable
@@ -85,6 +91,15 @@ class SqliteInbox(Area):
         key = (project_id, address.channel, clean(account), chat, thread)
         row = await self._readers.one(_HEARD_AT, key)
         return None if row is None or row[0] is None else to_time(row[0])
+
+    async def session_at(
+        self, project_id: ProjectId, *, account: str, address: Address
+    ) -> Session | None:
+        """The session that is current at that address, or was the last one; None = none."""
+        chat, thread = clean(address.chat), clean(address.thread or "")
+        key = (project_id, address.channel, clean(account), chat, thread)
+        row = await self._readers.one(_SESSION_AT, key)
+        return None if row is None else to_session(row)
 
 
 def _accept(db: sqlite3.Connection, entry: Entry, batch: Batch) -> Accepted:

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from gateway.contract import Address
 from gateway.domain.conversation import ToolCall
 from gateway.domain.ids import DeliveryId, ProjectId, TurnId
 from gateway.domain.turns import TERMINAL, ClaimedTurn, Lease, Turn, TurnOutcome
@@ -45,11 +44,6 @@ _MESSAGES = """
 SELECT * FROM message_row
  WHERE project_id = ? AND session_id = ? AND seq BETWEEN ? AND ? AND turn_id = ?
  ORDER BY seq
-"""
-_PENDING = """
-SELECT s.pending FROM address AS a
-  JOIN session AS s ON s.project_id = a.project_id AND s.session_id = a.session_id
- WHERE a.project_id = ? AND a.channel = ? AND a.account = ? AND a.chat = ? AND a.thread = ?
 """
 _PROLONG = """
 UPDATE session SET ready_at = ?
@@ -232,12 +226,6 @@ class SqliteTurns(Area):
             ),
         )
         return to_turn(row, tuple([to_message(message) for message in rows]))
-
-    async def pending_turns(self, project_id: ProjectId, *, account: str, address: Address) -> int:
-        """How many turns of that address's current session are not over; 0 for an unknown one."""
-        key = (project_id, address.channel, account, address.chat, address.thread or "")
-        row = await self._readers.one(_PENDING, key)
-        return 0 if row is None else int(row[0])
 
     async def add_events(
         self, project_id: ProjectId, turn_id: TurnId, events: Sequence[StoredEvent]
