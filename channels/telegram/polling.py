@@ -8,6 +8,7 @@ account has one poller; a second one, or a webhook, shows in the channel's healt
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from channels.telegram.bot_api import BotApi
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
 from channels.telegram.parse import update_id
+from channels.telegram.standing import PILE, Presence, backlog
 from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.errors import GatewayError
@@ -56,9 +58,12 @@ class Poller:
         self._door = door
         self._host = host
         self._cursor = f"updates:{account}"
+        self._presence = Presence(host, account=account)
         self._times = times
         self._failures = 0
         self._removed_webhook = False
+        self._is_cut_off = False
+        self._is_stored = True
 
     async def run(self) -> None:
         """Poll until cancelled, or until Telegram refuses the token."""
@@ -74,8 +79,7 @@ class Poller:
             except NoAnswer as silence:
                 await self._after_silence(silence)
             except GatewayError as error:
-                _log.warning("updates_not_stored", cursor=self._cursor, code=error.code)
-                await asyncio.sleep(self._times.store_pause_s)
+                await self._after_store_failure(error)
 
     async def _stored_offset(self) -> int | None:
         """Where an earlier run stopped; the bot is in the name, as other bots count otherwise."""
@@ -89,23 +93,50 @@ class Poller:
                 return int(stored) if stored is not None else None
 
     async def _poll(self, offset: int | None) -> int | None:
-        """One round; returns the offset of the next."""
+        """One round; returns the offset of the next.
+
+        The first after a trouble does not wait for updates: it shows at once that all is well.
+        """
         clock = asyncio.get_running_loop()
         began_at = clock.time()
-        updates = await self._api.updates(offset, wait_s=self._times.wait_s)
+        updates = await self._api.updates(
+            offset, wait_s=0 if self._is_cut_off else self._times.wait_s
+        )
         self._failures = 0
-        self._host.health("connected")
+        self._is_cut_off = False
+        await self._presence.answered(datetime.now(UTC))
+        self._is_stored = self._is_stored or not updates
+        if self._is_stored:
+            self._host.health("connected", reason=await self._backlog(updates))
         following = _next_offset(updates, offset)
         if following != offset:
             await self._door.take(updates, cursor=(self._cursor, str(following)))
+            self._is_stored = True
             return following
         await asyncio.sleep(max(0.0, self._times.idle_s - (clock.time() - began_at)))
         return offset
+
+    async def _backlog(self, updates: Sequence[object]) -> str | None:
+        """How many more wait, where one answer could not hold them."""
+        if len(updates) < PILE:
+            return None
+        try:
+            return backlog(await self._api.webhook(), taken=len(updates))
+        except (Refused, NoAnswer):
+            return None
+
+    async def _after_store_failure(self, error: GatewayError) -> None:
+        """The updates stay with Telegram, which gives them again."""
+        self._is_stored = False
+        _log.warning("updates_not_stored", cursor=self._cursor, code=error.code)
+        self._host.health("degraded", reason=f"updates cannot be stored now: {error.message}")
+        await asyncio.sleep(self._times.store_pause_s)
 
     async def _after_refusal(self, refusal: Refused) -> None:
         if refusal.status == 409:
             await self._after_conflict(refusal)
             return
+        self._is_cut_off = True
         self._host.health("degraded", reason=f"Telegram refuses to give updates ({refusal})")
         await asyncio.sleep(refusal.retry_after_s or self._pause(self._times.first_pause_s))
 
@@ -133,6 +164,7 @@ class Poller:
 
     async def _after_silence(self, silence: NoAnswer) -> None:
         """A poll that ran into its time limit is repeated at once; it took long enough."""
+        self._is_cut_off = True
         if silence.timed_out:
             self._failures += 1
             if self._failures > _PATIENCE:

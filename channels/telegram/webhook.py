@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -23,6 +23,7 @@ from channels.telegram.bot_api import BotApi, WebhookState
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
 from channels.telegram.reading import ALLOWED_UPDATES
+from channels.telegram.standing import Presence, backlog, trouble
 from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.contract.raw_body import UnusableBody, raw_body
@@ -32,7 +33,6 @@ SECRET_HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a heade
 
 _NOTE: Final = "webhook"
 _RETRY_AFTER_S: Final = 5
-_FRESH: Final = timedelta(minutes=10)
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -77,10 +77,18 @@ class WebhookKeeper:
     """Has Telegram post to our address for as long as the channel listens."""
 
     def __init__(
-        self, api: BotApi, *, host: ChannelHost, url: str, secret: str, times: WebhookTimes
+        self,
+        api: BotApi,
+        *,
+        host: ChannelHost,
+        account: str,
+        url: str,
+        secret: str,
+        times: WebhookTimes,
     ) -> None:
         self._api = api
         self._host = host
+        self._presence = Presence(host, account=account)
         self._url = url
         self._secret = secret
         self._times = times
@@ -106,19 +114,25 @@ class WebhookKeeper:
 
     async def _check(self) -> None:
         state = await self._api.webhook()
+        now = datetime.now(UTC)
+        await self._presence.answered(now)
         noted = await self._host.note(_NOTE)
-        # Telegram never tells the secret it has: what we gave it last is in our own note.
+        # Telegram never tells the secret it has: what we gave it last is in our own note. Of the
+        # kinds it tells those that it knows, which on an older server are not all.
         fingerprint = {"url": self._url, "secret": self._fingerprint()}
-        is_same = state.url == self._url and state.allowed_updates == frozenset(ALLOWED_UPDATES)
-        if not is_same or noted != fingerprint:
+        is_ours = state.url == self._url and noted == fingerprint
+        if not is_ours or not state.allowed_updates or state.allowed_updates - set(ALLOWED_UPDATES):
             await self._api.set_webhook(self._url, secret=self._secret)
             await self._host.keep_note(_NOTE, fingerprint)
             _log.info("webhook_registered", url=self._url)
-        trouble = _trouble(state, now=datetime.now(UTC))
-        self._host.health("degraded" if trouble else "connected", reason=trouble)
+            self._host.health("connected")
+            return
+        broken = trouble(state, now=now)
+        self._host.health("degraded" if broken else "connected", reason=broken or backlog(state))
 
     def _fingerprint(self) -> str:
-        return hmac.new(self._secret.encode(), self._url.encode(), hashlib.sha256).hexdigest()
+        told = "\n".join((self._url, *ALLOWED_UPDATES))
+        return hmac.new(self._secret.encode(), told.encode(), hashlib.sha256).hexdigest()
 
     def _pause(self) -> float:
         self._failures += 1
@@ -132,13 +146,6 @@ def registered_sentence(state: WebhookState) -> str:
         return f"no webhook is set; {state.pending} updates wait"
     error = f"; last error: {state.last_error}" if state.last_error else ""
     return f"updates go to {state.url}; {state.pending} wait{error}"
-
-
-def _trouble(state: WebhookState, *, now: datetime) -> str | None:
-    """What Telegram says about our address, while it is fresh."""
-    if state.last_error and state.last_error_at and now - state.last_error_at < _FRESH:
-        return f"Telegram says: {state.last_error}; {state.pending} updates wait"
-    return None
 
 
 async def _take(door: Door, body: bytes) -> None:

@@ -5,17 +5,19 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
+from channels.telegram import door
 from channels.telegram.bot_api import BotApi
 from channels.telegram.door import Door
 from channels.telegram.polling import Poller
 from channels.telegram.reading import Me, Reading
-from gateway.contract import InboundMessage, Reachability, Unreadable
+from gateway.contract import InboundMessage, Reachability, StopPressed, Unreadable
 from gateway.errors import StoreError, Unavailable
 from gateway.testing import Person, TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
-from tests.channels.telegram.running import QUICK_POLLS, channel_for, connected, polling
+from tests.channels.telegram.running import QUICK_POLLS, Running, channel_for, connected, polling
 
 
 async def test_an_update_reaches_the_gateway_with_the_next_offset_as_cursor():
@@ -37,7 +39,8 @@ async def test_the_account_is_the_bots_own_id():
         assert running.host.inbound[0].account == str(running.telegram.bot.id)
 
 
-async def test_an_update_is_confirmed_only_after_it_was_stored():
+@pytest.mark.proves("TG-1", "C-1")
+async def test_tg_1_c_1_an_update_is_confirmed_only_after_it_was_stored():
     async with polling() as running:
         running.host.failures = [Unavailable("busy", retry_after_s=1)] * 3
         update = running.telegram.post_text(7, 7, "hello")
@@ -61,7 +64,8 @@ async def test_whatever_accept_raises_the_update_comes_again(failure):
         assert "hello" in running.host.texts
 
 
-async def test_an_update_that_cannot_be_stored_is_kept_raw_and_holds_up_nothing():
+@pytest.mark.proves("TG-10")
+async def test_tg_10_an_update_that_cannot_be_stored_is_kept_raw_and_holds_up_nothing():
     async with polling() as running:
         running.host.poison = lambda event: getattr(event, "text", "") == "poison"
         for text in ("before", "poison", "after"):
@@ -120,7 +124,8 @@ async def test_leaving_ends_a_waiting_poll_at_once():
         assert asyncio.get_running_loop().time() - left_at < QUICK_POLLS.wait_s
 
 
-async def test_the_kinds_we_handle_are_named_with_every_poll():
+@pytest.mark.proves("TG-14")
+async def test_tg_14_the_kinds_we_handle_are_named_with_every_poll():
     async with polling() as running:
         [call] = await running.telegram.wait_for_calls("getUpdates")
 
@@ -133,7 +138,8 @@ async def test_the_kinds_we_handle_are_named_with_every_poll():
     ]
 
 
-async def test_lower_update_ids_after_a_quiet_week_are_taken():
+@pytest.mark.proves("TG-7")
+async def test_tg_7_lower_update_ids_after_a_quiet_week_are_taken():
     async with polling() as running:
         running.telegram.post_text(7, 7, "before")
         await running.telegram.wait_until_confirmed()
@@ -144,7 +150,8 @@ async def test_lower_update_ids_after_a_quiet_week_are_taken():
     assert list(running.host.cursors.values()) == ["6"]
 
 
-async def test_a_rival_poller_shows_in_health_and_passes():
+@pytest.mark.proves("TG-4")
+async def test_tg_4_a_rival_poller_shows_in_health_and_passes():
     async with polling() as running:
         running.telegram.fail("getUpdates", faults.other_poller(), times=3)
         running.telegram.post_text(7, 7, "hello")
@@ -154,7 +161,8 @@ async def test_a_rival_poller_shows_in_health_and_passes():
     assert running.host.texts[-1] == "hello"
 
 
-async def test_an_active_webhook_is_removed_once_and_keeps_what_waits():
+@pytest.mark.proves("TG-5")
+async def test_tg_5_an_active_webhook_is_removed_once_and_keeps_what_waits():
     async with TelegramServer() as telegram:
         host, channel = FakeHost(), channel_for(telegram)
         telegram.fail("getUpdates", faults.webhook_active())
@@ -215,7 +223,8 @@ async def test_an_answer_that_is_no_list_is_survived(body):
         await running.host.until(lambda: "hello" in running.host.texts)
 
 
-async def test_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatch):
+@pytest.mark.proves("TG-2")
+async def test_tg_2_a_poll_that_never_ends_is_repeated_and_shows_in_health(monkeypatch):
     monkeypatch.setattr("channels.telegram.bot_api.POLL_MARGIN_S", 0.01)
     async with connected() as running:
         running.channel.poll_times = replace(
@@ -257,7 +266,8 @@ class HastyApi(BotApi):
         return []
 
 
-async def test_empty_answers_that_come_at_once_are_not_asked_for_without_pause():
+@pytest.mark.proves("TG-3")
+async def test_tg_3_empty_answers_that_come_at_once_are_not_asked_for_without_pause():
     api, host = HastyApi(), FakeHost()
     door = Door(host, api, reading=Reading(me=Me(id=1, username="bot"), channel="tg"))
     times = replace(QUICK_POLLS, idle_s=0.1)
@@ -270,7 +280,8 @@ async def test_empty_answers_that_come_at_once_are_not_asked_for_without_pause()
     assert api.asked_at[1] - api.asked_at[0] >= 0.099
 
 
-async def test_ignored_updates_are_confirmed_too():
+@pytest.mark.proves("C-9")
+async def test_c_9_ignored_updates_are_counted_and_confirmed():
     async with polling() as running:
         running.telegram.post_text(7, Person(99, is_bot=True), "beep")
         await running.telegram.wait_until_confirmed()
@@ -280,7 +291,8 @@ async def test_ignored_updates_are_confirmed_too():
         assert running.host.ignored_kinds == {"message.bot": 1}
 
 
-async def test_a_pressed_button_is_answered_after_it_was_stored():
+@pytest.mark.proves("TG-30")
+async def test_tg_30_a_pressed_button_is_answered_after_it_was_stored():
     async with polling() as running:
         await running.send("choose")
         running.host.failures = [Unavailable("busy", retry_after_s=1)]
@@ -291,7 +303,8 @@ async def test_a_pressed_button_is_answered_after_it_was_stored():
         assert (pressed.value, pressed.address.chat) == ("yes", "7")
 
 
-async def test_a_press_that_is_too_old_to_be_answered_is_stored_all_the_same():
+@pytest.mark.proves("TG-30")
+async def test_tg_30_a_press_that_is_too_old_to_be_answered_is_stored_all_the_same():
     async with polling() as running:
         running.telegram.fail(
             "answerCallbackQuery", faults.ApiError(400, "Bad Request: query is too old"), times=None
@@ -303,7 +316,8 @@ async def test_a_press_that_is_too_old_to_be_answered_is_stored_all_the_same():
         await running.host.until(lambda: len(running.host.inbound) == 2)
 
 
-async def test_blocking_and_unblocking_changes_who_can_be_reached():
+@pytest.mark.proves("TG-29")
+async def test_tg_29_blocking_and_unblocking_changes_who_can_be_reached():
     async with polling() as running:
         running.telegram.block(7)
         running.telegram.unblock(7)
@@ -314,3 +328,134 @@ async def test_blocking_and_unblocking_changes_who_can_be_reached():
         for event in running.host.inbound
         if isinstance(event, Reachability)
     ] == [("7", False), ("7", True)]
+
+
+@pytest.mark.proves("TG-30")
+async def test_tg_30_a_failed_answer_to_a_press_is_told_unless_it_was_too_old():
+    async with polling() as running:
+        await running.send("choose")
+        old = faults.ApiError(400, "Bad Request: query is too old and response timeout expired")
+        running.telegram.fail("answerCallbackQuery", old, misbehaviour.HtmlError(502))
+        with capture_logs() as logs:
+            for count in (1, 2):
+                running.telegram.press(running.telegram.sent()[0], 7, "yes")
+                await running.telegram.wait_for_calls("answerCallbackQuery", count)
+            running.telegram.press(running.telegram.sent()[0], 7, "yes")
+            await running.telegram.wait_until(
+                lambda: any(call.status == 200 for call in presses_answered(running))
+            )
+
+    told = [line for line in logs if line["event"] == "press_not_answered"]
+    assert ["502" in line["reason"] for line in told] == [True]
+
+
+def presses_answered(running: Running) -> list[faults.BotCall]:
+    return running.telegram.calls_of("answerCallbackQuery")
+
+
+@pytest.mark.proves("TG-51")
+async def test_tg_51_the_stop_button_of_a_draft_reaches_the_gateway():
+    async with polling() as running:
+        running.telegram.press_stop(7)
+        await running.host.until(lambda: len(running.host.inbound) == 1)
+
+    [stopped] = running.host.inbound
+    assert isinstance(stopped, StopPressed)
+    assert (stopped.address.chat, stopped.sender.external_id) == ("7", "7")
+
+
+@pytest.mark.proves("TG-26")
+@pytest.mark.parametrize("captioned", [0, 1, 2])
+async def test_tg_26_an_album_in_a_group_is_for_us_when_one_caption_names_us(captioned):
+    async with connected() as running:
+        for number in range(3):
+            names_us = number == captioned
+            extra: dict[str, object] = {"media_group_id": "g1"}
+            if names_us:
+                extra["caption_entities"] = [{"type": "mention", "offset": 0, "length": 9}]
+            caption = "@fake_bot look" if names_us else ""
+            running.telegram.post_photo(-5, 7, caption, extra=extra)
+        running.telegram.post_photo(-5, 7, extra={"media_group_id": "g2"})
+        async with running.channel.receiving():
+            await running.telegram.wait_until_confirmed()
+
+    heard = [(event.group_id, len(event.attachments)) for event in running.host.inbound]
+    assert heard == [("g1", 1)] * 3
+    assert running.host.ignored_kinds == {"message.to_others": 1}
+
+
+@pytest.mark.proves("TG-26")
+async def test_tg_26_items_of_an_album_may_come_in_several_answers():
+    async with polling() as running:
+        mention = [{"type": "mention", "offset": 0, "length": 9}]
+        named = {"media_group_id": "g1", "caption_entities": mention}
+        running.telegram.post_photo(-5, 7, "@fake_bot look", extra=named)
+        await running.telegram.wait_until_confirmed()
+        running.telegram.post_photo(-5, 7, extra={"media_group_id": "g1"})
+        await running.telegram.wait_until_confirmed()
+
+    assert running.host.texts == ["@fake_bot look", ""]
+
+
+async def test_albums_of_long_ago_are_forgotten(monkeypatch):
+    monkeypatch.setattr(door, "ALBUMS", 1)
+    async with polling() as running:
+        mention = [{"type": "mention", "offset": 0, "length": 9}]
+        for group in ("g1", "g2"):
+            named = {"media_group_id": group, "caption_entities": mention}
+            running.telegram.post_photo(-5, 7, "@fake_bot look", extra=named)
+        running.telegram.post_photo(-5, 7, extra={"media_group_id": "g1"})
+        await running.telegram.wait_until_confirmed()
+
+    assert len(running.host.inbound) == 2
+
+
+class TestHealth:
+    """What operators see of polling, and when."""
+
+    async def test_the_first_answer_after_a_trouble_shows_that_it_is_over(self):
+        async with connected() as running:
+            running.channel.poll_times = replace(QUICK_POLLS, wait_s=30)
+            running.telegram.fail("getUpdates", misbehaviour.Drop(accepted=False))
+            async with running.channel.receiving():
+                await running.host.until_state("degraded")
+                await running.host.until(lambda: running.host.states[-1] == ("connected", None))
+                calls = await running.telegram.wait_for_calls("getUpdates", 3)
+
+        assert [call.params["timeout"] for call in calls] == [30, 0, 30]
+
+    @pytest.mark.proves("TG-4")
+    async def test_tg_4_a_rival_is_over_only_when_a_whole_long_poll_was_ours(self):
+        async with polling() as running:
+            running.telegram.fail("getUpdates", faults.other_poller())
+            calls = await running.telegram.wait_for_calls("getUpdates", 2)
+
+        assert [call.params["timeout"] for call in calls] == [2, 2]
+
+    @pytest.mark.proves("TG-12")
+    async def test_tg_12_updates_that_pile_up_show_in_health_while_connected(self):
+        async with connected() as running:
+            for number in range(250):
+                running.telegram.post_text(7, 7, f"{number}")
+            async with running.channel.receiving():
+                await running.host.until_state("connected", "150 updates wait at Telegram")
+                await running.host.until(lambda: len(running.host.inbound) == 250)
+                await running.host.until(lambda: running.host.states[-1] == ("connected", None))
+
+    async def test_a_pile_that_cannot_be_counted_is_taken_all_the_same(self):
+        async with connected() as running:
+            running.telegram.fail("getWebhookInfo", misbehaviour.HtmlError(), times=None)
+            for number in range(150):
+                running.telegram.post_text(7, 7, f"{number}")
+            async with running.channel.receiving():
+                await running.host.until(lambda: len(running.host.inbound) == 150)
+
+    async def test_a_store_that_takes_nothing_shows_until_it_does(self):
+        async with polling() as running:
+            running.host.failures = [Unavailable("the disk is full", retry_after_s=1)] * 3
+            running.telegram.post_text(7, 7, "hello")
+            await running.host.until_state("degraded", "the disk is full")
+            await running.telegram.wait_until_confirmed()
+            await running.host.until(lambda: running.host.states[-1] == ("connected", None))
+
+        assert running.host.states.count(("connected", None)) <= 3
