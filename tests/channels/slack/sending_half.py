@@ -109,17 +109,20 @@ def part_of(text: str) -> Json:
 
 @asynccontextmanager
 async def sending_half(
-    *, host: FakeHost | None = None, settings: dict[str, Any] | None = None, **options: Any
+    *, by_oauth: bool = False, settings: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[Half]:
     """A connected sending half; `options` are those of the fake Slack."""
-    host = host or FakeHost()
+    host = FakeHost()
     async with SlackServer(**options) as slack, SlackApi(slack.api_url) as api:
-        given = {"bot_token": SecretStr(slack.bot_token), **(settings or {})}
-        slack_settings = SlackSettings(
-            signing_secret=SecretStr(slack.signing_secret), api_url=slack.api_url, **given
-        )
+        client = {"client_id": slack.client_id, "client_secret": SecretStr(slack.client_secret)}
+        given: dict[str, Any] = client if by_oauth else {"bot_token": SecretStr(slack.bot_token)}
+        given |= {"signing_secret": SecretStr(slack.signing_secret), **(settings or {})}
+        slack_settings = SlackSettings(api_url=slack.api_url, **given)
         installations = Installations(host, api, settings=slack_settings)
         await installations.open()
+        if by_oauth:
+            code = slack.approve("U1", redirect_uri="https://gateway.example/oauth")
+            await installations.install(code, redirect_uri="https://gateway.example/oauth")
         outgoing = Outgoing(api, installations, host=host, settings=slack_settings)
         try:
             yield Half(slack, outgoing, host, api)

@@ -11,7 +11,7 @@ from channels.slack.api import SlackApi, SlackError, SlackRefused, SlackSilence
 from gateway.testing import Drop, Hang, HtmlError
 from gateway.testing.slack.endpoint import SlackServer
 from gateway.testing.slack.faults import SlackError as Answer
-from gateway.testing.slack.faults import rate_limited
+from gateway.testing.slack.faults import SlackFault, rate_limited
 
 SAY = {"channel": "C1", "markdown_text": "Grüße 👋", "unfurl_links": False, "thread_ts": None}
 
@@ -111,7 +111,7 @@ async def test_c_10_a_token_is_never_told_by_an_error_or_a_log(
     with capture_logs() as logs:
         async with SlackServer() as slack, SlackApi(slack.api_url) as api:
             secret = slack.bot_token
-            faults = [
+            faults: list[SlackFault] = [
                 Drop(accepted=True),
                 HtmlError(502, f"<html>{secret}</html>"),
                 Answer(f"denied for {secret}"),
