@@ -262,7 +262,7 @@ class StoreError(GatewayError):
     """The store cannot be used now (`transient`) or at all.
 
     Codes: store_unavailable, store_full, store_read_only, store_corrupt, store_missing,
-    store_newer.
+    store_newer, wrong_secret.
     """
 
     default_code = "store_unavailable"

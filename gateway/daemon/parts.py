@@ -22,6 +22,7 @@ from gateway.flow.intake import Admission, Intake
 from gateway.flow.janitor import Janitor
 from gateway.flow.live import Live
 from gateway.flow.outbox import Outbox
+from gateway.flow.sealed_notes import NoteSeal
 from gateway.flow.worker import Worker
 from gateway.http_client import HttpClient
 from gateway.registry import Registry
@@ -82,7 +83,8 @@ async def build(
         aclosing(HttpClient()) as http,
         aclosing(await put_in_force(config, store, registry=registry, http=http)) as in_force,
     ):
-        flow = _flow(store, in_force, policy=policy, owner=instance.id)
+        seal = NoteSeal(server_secret(config))
+        flow = _flow(store, in_force, policy=policy, owner=instance.id, seal=seal)
         janitor = Janitor(
             store,
             instance,
@@ -97,7 +99,7 @@ async def build(
         yield Parts(flow=flow, janitor=janitor, services=services)
 
 
-def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str) -> Flow:
+def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str, seal: NoteSeal) -> Flow:
     live, admission, connected = Live(), Admission(), set[str]()
     current = in_force.catalogue
     outbox = Outbox(store, current, owner=owner, connected=connected)
@@ -120,7 +122,7 @@ def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str) -> Flo
         admission=admission,
     )
     ports = [
-        ChannelPort(binding.channel, store=store, intake=intake, connected=connected)
+        ChannelPort(binding.channel, store=store, intake=intake, connected=connected, seal=seal)
         for binding in current().channels.values()
     ]
     doubt = Doubt(store, current, owner=owner, connected=connected, send=outbox.send)

@@ -25,6 +25,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.flow.intake import Intake
+from gateway.flow.sealed_notes import NoteSeal
 from gateway.store.protocol import Store
 
 log = structlog.get_logger(__name__)
@@ -49,13 +50,21 @@ class ChannelHealth:
 class ChannelPort:
     """The gateway, as one channel sees it.
 
-    `connected` is the set of channels that can send now, shared with the outbox.
+    `connected` is the set of channels that can send now, shared with the outbox; `seal` encrypts
+    the notes that are secrets.
     """
 
     def __init__(
-        self, channel: Channel, *, store: Store, intake: Intake, connected: set[str]
+        self,
+        channel: Channel,
+        *,
+        store: Store,
+        intake: Intake,
+        connected: set[str],
+        seal: NoteSeal,
     ) -> None:
         self.channel = channel
+        self._seal = seal
         self._store = store
         self._intake = intake
         self._connected = connected
@@ -99,14 +108,24 @@ class ChannelPort:
         return await self._store.cursor(self.channel.name, name)
 
     async def note(self, key: str) -> Json | None:
-        """A small durable value of this channel, or None."""
-        return await self._store.note(self.channel.name, key)
+        """A small durable value of this channel, or None.
+
+        Raises StoreError when it is a secret that was kept under another secret of the server.
+        """
+        name = self.channel.name
+        note = await self._store.note(name, key)
+        try:
+            return None if note is None else self._seal.opened(name, key, note)
+        except StoreError as error:
+            self.health("degraded", reason=error.message)
+            raise
 
     async def keep_note(self, key: str, value: Json | None, *, is_secret: bool = False) -> None:
-        """Store, replace or remove a small durable value."""
+        """Store, replace or remove a small durable value; a secret one leaves here encrypted."""
+        name = self.channel.name
         if is_secret and value is not None:
-            raise Unavailable("secrets cannot be kept yet", retry_after_s=60)
-        await self._store.keep_note(self.channel.name, key, value)
+            value = self._seal.seal(name, key, value)
+        await self._store.keep_note(name, key, value)
 
     def open_file(self, ref: str) -> AsyncGenerator[bytes, None]:
         """The bytes of an attachment; raises NotFound."""

@@ -37,6 +37,7 @@ from gateway.flow.intake import Admission, Intake
 from gateway.flow.janitor import Janitor, JanitorTimes
 from gateway.flow.live import Live
 from gateway.flow.outbox import Outbox
+from gateway.flow.sealed_notes import NoteSeal
 from gateway.flow.worker import Worker, WorkerTimes
 from gateway.service.chat import ChatService, SendRequest
 from gateway.store.protocol import Store
@@ -370,7 +371,9 @@ def _build(
         limits=limits,
         admission=admission,
     )
-    port = ChannelPort(channel, store=store, intake=intake, connected=connected)
+    port = ChannelPort(
+        channel, store=store, intake=intake, connected=connected, seal=NoteSeal(b"a secret")
+    )
     now = datetime.now(UTC)
     instance = Instance(
         id=owner, host="here", version="1", started_at=now, heartbeat_at=now, snapshot={}

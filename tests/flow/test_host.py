@@ -9,6 +9,7 @@ from typing import Any
 from gateway.contract import HealthState
 from gateway.errors import DeliveryLater, DeliveryRefused
 from gateway.flow.host import ChannelPort, Supervisor
+from gateway.flow.sealed_notes import NoteSeal
 from gateway.testing.channels import FakeChannel
 from tests.flow.house import House, house, said
 
@@ -54,7 +55,13 @@ async def test_a_refused_credential_stops_one_channel_and_nothing_else(data: Pat
     async with house(data) as home:
         other = FakeChannel("other")
         home.channel.fail_to_connect(DeliveryRefused("the token is wrong", scope="account"))
-        port = ChannelPort(other, store=home.store, intake=home.intake, connected=home.connected)
+        port = ChannelPort(
+            other,
+            store=home.store,
+            intake=home.intake,
+            connected=home.connected,
+            seal=NoteSeal(b"a secret"),
+        )
         supervisor = Supervisor([home.port, port])
         async with home.at_work(supervisor.run):
             assert await until_state(home, "stopped") == "the token is wrong"
@@ -146,7 +153,13 @@ async def test_a_channel_that_does_not_stop_hearing_does_not_hold_up_the_stop(
 ) -> None:
     async with house(data) as home:
         stubborn = Stubborn()
-        port = ChannelPort(stubborn, store=home.store, intake=home.intake, connected=set())
+        port = ChannelPort(
+            stubborn,
+            store=home.store,
+            intake=home.intake,
+            connected=set(),
+            seal=NoteSeal(b"a secret"),
+        )
         supervisor = Supervisor([port, home.port])
         async with home.at_work(supervisor.run):
             supervisor.hear()
