@@ -137,7 +137,6 @@ class SlackChannel(Channel):
                 self._line = None
                 await outgoing.close()
                 await door.close()
-                await outgoing.close()
 
     @asynccontextmanager
     async def receiving(self) -> AsyncIterator[None]:
