@@ -22,13 +22,13 @@ MAX_FILE_BYTES: Final = 20 * 1024 * 1024
 _ABOUT_THE_FILE: Final = frozenset({400, 403, 404, 410})
 """Statuses that say something of the file, and nothing of the token or of the platform."""
 
-_TOO_LARGE: Final = "Telegram gives a bot files of up to 20 MB, and this one is larger"
+_TOO_LARGE: Final = "Telegram gives bots files of up to 20 MB, and this one is larger"
 
 
 async def pieces_of(attachment: Attachment, api: BotApi) -> AsyncGenerator[bytes, None]:
     """The bytes; nothing is asked of Telegram before the first piece is wanted."""
     if (attachment.size_bytes or 0) > MAX_FILE_BYTES:
-        raise DeliveryRefused(_TOO_LARGE)
+        raise _too_large()
     try:
         file = _checked(await api.file(attachment.ref))
         limit = MAX_FILE_BYTES if file.size_bytes is None else file.size_bytes
@@ -37,7 +37,7 @@ async def pieces_of(attachment: Attachment, api: BotApi) -> AsyncGenerator[bytes
             async for piece in pieces:
                 count += len(piece)
                 if count > limit:
-                    raise DeliveryRefused("the file is larger than Telegram said")
+                    raise _too_large("the file is larger than Telegram said")
                 yield piece
     except (Refused, NoAnswer) as error:
         raise _meaning(error) from error
@@ -48,7 +48,7 @@ async def pieces_of(attachment: Attachment, api: BotApi) -> AsyncGenerator[bytes
 def _checked(file: FileState) -> FileState:
     """A file that may be asked for: of a size within the limit, at a path below the bot's own."""
     if (file.size_bytes or 0) > MAX_FILE_BYTES:
-        raise DeliveryRefused(_TOO_LARGE)
+        raise _too_large()
     if file.path.startswith("/") or ".." in file.path.split("/"):
         raise DeliveryRefused("the Bot API server keeps its files where only it can read them")
     return file
@@ -59,7 +59,11 @@ def _meaning(error: Refused | NoAnswer) -> DeliveryLater | DeliveryRefused:
     if isinstance(error, NoAnswer) or error.status not in _ABOUT_THE_FILE:
         return connect_error(error)
     if error.says("too big"):
-        return DeliveryRefused(_TOO_LARGE)
+        return _too_large()
     if error.says("temporarily unavailable"):
         return DeliveryLater("Telegram does not give the file now")
     return DeliveryRefused("Telegram does not have the file any more")
+
+
+def _too_large(sentence: str = _TOO_LARGE) -> DeliveryRefused:
+    return DeliveryRefused(sentence, code="file_too_large")

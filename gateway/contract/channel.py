@@ -197,6 +197,7 @@ class Channel(ABC):
 
         Whoever reads stops at their own limit. Raises `DeliveryLater` when it may be tried again
         and `DeliveryRefused` when the file will never be given, at once or at the first piece.
+        With the code `file_too_large` the platform gives bots no file of that size.
         """
         raise DeliveryRefused("this channel has no files")
 

@@ -243,6 +243,8 @@ class _Settling:
             raise _Refused(words.too_large(writer.max_bytes)) from None
         except DeliveryRefused as error:
             log.warning("file_refused", channel=channel.name, reason=error.message)
+            if error.code == "file_too_large":
+                raise _Refused(words.TOO_LARGE_FOR_PLATFORM) from None
             is_known = error.scope == "part"
             raise _Refused(words.GONE if is_known else words.NOT_NOW) from None
         finally:

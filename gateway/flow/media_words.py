@@ -10,6 +10,7 @@ from gateway.domain.conversation import FilePart, ImagePart, Message, TextPart
 from gateway.domain.files import FileKind
 
 GONE = "it is not there any more."
+TOO_LARGE_FOR_PLATFORM = "it is larger than bots may fetch here. Please send a smaller one."
 NOT_NOW = "it could not be fetched just now. Please send it again."
 NOT_HEARD = "it could not be turned into text just now. Please send it again."
 SILENT = "no words could be made out in it."

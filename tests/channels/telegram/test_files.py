@@ -58,9 +58,10 @@ async def test_tg_31_a_file_comes_in_pieces_and_is_never_whole_in_memory():
 async def test_tg_31_a_file_over_the_limit_is_refused_in_words_without_a_call():
     huge = Attachment(kind="video", ref="file-1", size_bytes=21 * 1024 * 1024)
     async with connected() as running:
-        with pytest.raises(DeliveryRefused, match="up to 20 MB"):
+        with pytest.raises(DeliveryRefused, match="up to 20 MB") as refused:
             await fetched(running, huge)
 
+        assert refused.value.code == "file_too_large"
         assert running.telegram.calls_of("getFile") == []
 
 
