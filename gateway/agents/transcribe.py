@@ -85,7 +85,12 @@ class OpenAITranscriber:
                 content=form.body(),
                 extensions={"timeout": http.timeout.as_dict()},
             )
-            response = await http.send(request, stream=True)
+            try:
+                response = await http.send(request, stream=True)
+            except (httpx2.HTTPError, OSError):
+                if form.failure is not None:
+                    raise form.failure from None
+                raise
             try:
                 return _text(await _answer(response))
             finally:
@@ -98,6 +103,7 @@ class _Form:
     def __init__(self, model: str, recording: Recording) -> None:
         boundary = uuid4().hex
         ending = ENDINGS.get(recording.mime, "bin")
+        self.failure: GatewayError | None = None
         self._recording = recording
         self._before = (
             f"--{boundary}\r\n"
@@ -116,10 +122,14 @@ class _Form:
         }
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Its bytes."""
+        """Its bytes; what keeps the recording from being read is kept in `failure` too."""
         yield self._before
-        async for piece in self._recording.data:
-            yield piece
+        try:
+            async for piece in self._recording.data:
+                yield piece
+        except GatewayError as error:
+            self.failure = error
+            raise
         yield self._after
 
 

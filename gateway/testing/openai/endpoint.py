@@ -2,7 +2,8 @@
 
 Takes a script: answers in a queue, a function of the call, or nothing (then it echoes). Gives an
 address for `base_url`, a log of every call and what was wrong with it. It thinks nothing up and
-keeps no state of a conversation; one server may serve many clients at once.
+keeps no state of a conversation; one server may serve many clients at once. Recordings that are to
+be put into text are its `ear`'s.
 """
 
 import json
@@ -21,6 +22,7 @@ from gateway.testing.openai.answers import AnswerWriter, ConstantAnswer, error_r
 from gateway.testing.openai.encoding import Stamp
 from gateway.testing.openai.replies import Answer, HttpError, Reply, wrong_key
 from gateway.testing.openai.rules import request_problems
+from gateway.testing.openai.transcriptions import TRANSCRIPTIONS_PATH, Ear
 from gateway.testing.wire import JsonObject, JsonValue
 
 CHAT_PATH: Final = "/v1/chat/completions"
@@ -106,6 +108,7 @@ class OpenAIServer:
         self.active = 0
         self.peak_active = 0
         self.abandoned = 0
+        self.ear = Ear()
         self._queue: deque[Answer] = deque()
         self._api_key = api_key
         self._models = models
@@ -180,6 +183,8 @@ class OpenAIServer:
         await self._door.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == TRANSCRIPTIONS_PATH and self._is_authorized(request):
+            return await self._answer_recording(request)
         if request.path != CHAT_PATH:
             return self._other_path(request)
         if request.method != "POST":
@@ -198,6 +203,14 @@ class OpenAIServer:
             raise
         finally:
             self.active -= 1
+            self._changes.tell()
+
+    async def _answer_recording(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method != "POST":
+            return error_response(HttpError(405, f"Not allowed to {request.method} here"))
+        try:
+            return await self.ear.answer(request)
+        finally:
             self._changes.tell()
 
     async def _answer_chat(self, request: web.BaseRequest) -> web.StreamResponse:

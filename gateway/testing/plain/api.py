@@ -6,6 +6,9 @@
     PUT    /messages/ID {text, is_final}      another text
     DELETE /messages/ID
     GET    /messages?delivery_id=ID           {"messages": [{id, chat, text, is_final}]}
+    GET    /files/ID                          the bytes
+    POST   /files?chat=C&delivery_id=ID       a message that is this file; `thread`, `name`, `mime`,
+                                              `kind`
 
 Every call carries `Authorization: Bearer <token>`. Each is logged, a planned fault may happen, and
 what breaks the rules is refused with 400 and noted.
@@ -16,13 +19,14 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
 from gateway.testing.misbehaviour import FaultPlan, misbehave
 from gateway.testing.plain.faults import Action, PlainCall, PlainFault, Refusal
+from gateway.testing.plain.files import CutOff, PlainFile, Trickle, give
 from gateway.testing.plain.messages import Messages, PlainMessage
 from gateway.testing.wire import JsonObject
 
@@ -36,6 +40,8 @@ ACTIONS: Final[dict[tuple[str, str], Action]] = {
     ("PUT", "messages"): "change",
     ("DELETE", "messages"): "remove",
     ("GET", "messages"): "find",
+    ("GET", "files"): "fetch",
+    ("POST", "files"): "upload",
 }
 
 
@@ -46,6 +52,7 @@ class PlainApi:
         self,
         token: str,
         messages: Messages,
+        files: Mapping[str, PlainFile],
         *,
         account: str,
         on_webhook: Callable[[str], None],
@@ -56,6 +63,7 @@ class PlainApi:
         self.faults: FaultPlan[PlainCall, PlainFault] = FaultPlan()
         self._token = token
         self._messages = messages
+        self._files = files
         self._account = account
         self._on_webhook = on_webhook
         self._on_change = on_change
@@ -81,7 +89,7 @@ class PlainApi:
         problems = []
         body: JsonObject = dict(request.query)
         try:
-            body |= json.loads(raw) if raw else {}
+            body |= json.loads(raw) if raw and action != "upload" else {}
         except (ValueError, TypeError):
             problems.append("the body is no JSON object")
         call = PlainCall(
@@ -90,6 +98,7 @@ class PlainApi:
             body=body,
             at=time.monotonic(),
             message_id=message_id,
+            data=raw if action == "upload" else b"",
             problems=problems or broken_rules(action, body),
         )
         self.calls.append(call)
@@ -101,10 +110,12 @@ class PlainApi:
         if call.problems:
             return _answer(call, 400, {"error": call.problems[0]})
         fault = self.faults.take(call.action, call)
-        if fault is None:
-            return self._take(call)
         if isinstance(fault, Refusal):
             return _refuse(call, fault)
+        if call.action == "fetch" and (fault is None or isinstance(fault, CutOff | Trickle)):
+            return await self._give(request, call, fault)
+        if fault is None or isinstance(fault, CutOff | Trickle):
+            return self._take(call)
 
         async def carry_out() -> web.Response:
             return self._take(call)
@@ -112,6 +123,15 @@ class PlainApi:
         return await misbehave(
             fault, call, request=request, carry_out=carry_out, on_change=self._on_change
         )
+
+    async def _give(
+        self, request: web.BaseRequest, call: PlainCall, fault: CutOff | Trickle | None
+    ) -> web.StreamResponse:
+        file = self._files.get(call.message_id)
+        if file is None:
+            return _answer(call, 404, {"error": "no such file"})
+        call.status = 200
+        return await give(request, file, fault)
 
     def _take(self, call: PlainCall) -> web.Response:
         """Let it take effect."""
@@ -124,7 +144,9 @@ class PlainApi:
                 return _answer(call, 200, {"id": self._send(call.body).id})
             case "find":
                 return _answer(call, 200, {"messages": self._found(call.body)})
-            case "change" | "remove":
+            case "upload":
+                return _answer(call, 200, {"id": self._send_file(call).id})
+            case "change" | "remove" | "fetch":
                 return self._change(call)
 
     def _send(self, body: JsonObject) -> PlainMessage:
@@ -134,6 +156,24 @@ class PlainApi:
             thread=body.get("thread"),
             delivery_id=body["delivery_id"],
             is_final=body.get("is_final", True),
+        )
+
+    def _send_file(self, call: PlainCall) -> PlainMessage:
+        body = call.body
+        file = PlainFile(
+            f"sent-{call.number}",
+            body.get("kind", "document"),
+            call.data,
+            body.get("name"),
+            body.get("mime"),
+        )
+        return self._messages.add(
+            str(body["chat"]),
+            "",
+            thread=body.get("thread"),
+            delivery_id=body["delivery_id"],
+            is_final=True,
+            file=file,
         )
 
     def _found(self, body: JsonObject) -> list[JsonObject]:
@@ -165,6 +205,7 @@ def broken_rules(action: Action, body: JsonObject) -> list[str]:
         "send": ("chat", "text", "delivery_id"),
         "change": ("text",),
         "find": ("delivery_id",),
+        "upload": ("chat", "delivery_id"),
     }
     missing = [f"{name} is missing" for name in needed.get(action, ()) if name not in body]
     if missing or "text" not in body:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import web
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from gateway.contract import (
     Address,
+    Attachment,
     Capabilities,
     Channel,
     ChannelHost,
@@ -34,7 +36,13 @@ from gateway.contract import (
     SentQuery,
     Unreadable,
 )
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, GatewayError
+from gateway.errors import (
+    DeliveryLater,
+    DeliveryRefused,
+    DeliveryUnknown,
+    GatewayError,
+    NotFound,
+)
 
 MAX_CHARS = 4000
 ACCOUNT = "plain-1"
@@ -71,6 +79,8 @@ def parse(
             sender=Sender("plain", str(event["user"])),
             text=str(event["text"]),
             source_order=int(event["number"]),
+            message_ref=str(event["id"]),
+            attachments=tuple([_attachment(file) for file in event.get("files", ())]),
         )
     except (ValueError, KeyError, TypeError) as error:
         return Unreadable(
@@ -94,10 +104,14 @@ class PlainApi:
         self._client = client
         self._url = url.rstrip("/")
 
-    async def call(self, method: str, path: str, body: Json | None = None) -> dict[str, Any]:
+    async def call(
+        self, method: str, path: str, body: Json | None = None, *, data: bytes | None = None
+    ) -> dict[str, Any]:
         """One call; raises `DeliveryLater`, `DeliveryUnknown` or `DeliveryRefused`."""
         try:
-            async with self._client.request(method, self._url + path, json=body) as answer:
+            async with self._client.request(
+                method, self._url + path, json=body, data=data
+            ) as answer:
                 raw = await answer.read()
         except NEVER_WRITTEN as error:
             raise DeliveryLater("the platform cannot be reached") from error
@@ -119,6 +133,20 @@ class PlainApi:
                 raise DeliveryUnknown(f"the platform broke ({status})")
             case status:
                 raise DeliveryRefused(f"the platform refuses the message ({status})")
+
+    async def download(self, file_id: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file; raises `DeliveryLater` or `DeliveryRefused`."""
+        # The address opens the file, and errors of the client hold it: none is passed on.
+        try:
+            async with self._client.get(f"{self._url}/files/{file_id}") as answer:
+                if answer.status in (403, 404, 410):
+                    raise DeliveryRefused(f"the platform refuses the file ({answer.status})")
+                if answer.status != 200:
+                    raise DeliveryLater(f"the platform has no file now ({answer.status})")
+                async for piece in answer.content.iter_any():
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError):
+            raise DeliveryLater("the download broke off") from None
 
 
 class GrowingMessage:
@@ -201,13 +229,19 @@ class PlainChannel(Channel):
         """Pieces of at most 4,000 characters; none of which is empty."""
         text = message.text.strip()
         pieces = (text[at : at + MAX_CHARS] for at in range(0, len(text), MAX_CHARS))
-        return [{"text": piece} for piece in pieces if piece.strip()]
+        files = [
+            {"file": {"ref": a.ref, "name": a.name, "mime": a.mime, "kind": a.kind}}
+            for a in message.attachments
+        ]
+        return [*({"text": piece} for piece in pieces if piece.strip()), *files]
 
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None
     ) -> Receipt:
         """Send one part once; finish the message that was opened for it, or take that back."""
         api = self._connected_api()
+        if "file" in part:
+            return await self._deliver_file(api, address, part["file"], delivery_id=delivery_id)
         body = _message(address, part.get("text", ""), delivery_id=delivery_id, is_final=True)
         if open_ref is None:
             return await _post(api, body)
@@ -219,6 +253,25 @@ class PlainChannel(Channel):
         except Unknown:
             return await _post(api, body) if part else Receipt(open_ref)
         return Receipt(open_ref)
+
+    async def _deliver_file(
+        self, api: PlainApi, address: Address, file: Json, *, delivery_id: str
+    ) -> Receipt:
+        """Send a file as a message of its own."""
+        if self._host is None:
+            raise DeliveryLater(f"channel {self.name} is not connected", scope="account")
+        told = {**file, "chat": address.chat, "thread": address.thread, "delivery_id": delivery_id}
+        del told["ref"]
+        query = urlencode({name: value for name, value in told.items() if value is not None})
+        try:
+            data = b"".join([piece async for piece in self._host.open_file(file["ref"])])
+        except NotFound as error:
+            raise DeliveryRefused("the file is gone") from error
+        return Receipt(str((await api.call("POST", f"/files?{query}", data=data))["id"]))
+
+    def fetch(self, attachment: Attachment) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file that somebody sent."""
+        return self._connected_api().download(attachment.ref)
 
     async def find_sent(self, query: SentQuery) -> Receipt | None:
         """The message with that delivery id; one that still grows counts only as an opened one."""
@@ -264,6 +317,10 @@ class PlainChannel(Channel):
         except GatewayError:
             return web.Response(status=503)
         return web.Response()
+
+
+def _attachment(file: Json) -> Attachment:
+    return Attachment(file["kind"], str(file["id"]), file["name"], file["mime"], file["size"])
 
 
 def _document(raw: bytes) -> dict[str, Any]:

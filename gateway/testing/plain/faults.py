@@ -9,20 +9,25 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from gateway.testing.misbehaviour import Misbehaviour
+from gateway.testing.plain.files import CutOff, Trickle
 from gateway.testing.wire import JsonObject
 
-Action = Literal["connect", "send", "change", "remove", "find"]
+Action = Literal["connect", "send", "change", "remove", "find", "fetch", "upload"]
 
 
 @dataclass(slots=True)
 class PlainCall:
-    """One call, as it arrived; `at` is on the monotonic clock, `status` None without an answer."""
+    """One call, as it arrived; `at` is on the monotonic clock, `status` None without an answer.
+
+    `message_id` names the message or file it is about, `data` are the bytes of an upload.
+    """
 
     number: int
     action: Action
     body: JsonObject
     at: float
     message_id: str = ""
+    data: bytes = b""
     status: int | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -40,4 +45,4 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-PlainFault: TypeAlias = Refusal | Misbehaviour
+PlainFault: TypeAlias = Refusal | CutOff | Trickle | Misbehaviour

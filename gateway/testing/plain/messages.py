@@ -11,13 +11,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway.testing.plain.files import PlainFile
+
 
 @dataclass(slots=True)
 class PlainMessage:
     """A message to the people of a chat.
 
     `at` is when it got its last text, on the monotonic clock. While it is not `is_final` it still
-    grows; `earlier` are the texts it had before. Once removed nobody sees it.
+    grows; `earlier` are the texts it had before. Once removed nobody sees it. One with a `file` has
+    no text.
     """
 
     id: str
@@ -29,6 +32,7 @@ class PlainMessage:
     is_final: bool = True
     is_removed: bool = False
     earlier: list[str] = field(default_factory=list)
+    file: PlainFile | None = None
 
 
 class Messages:
@@ -41,7 +45,14 @@ class Messages:
         self._by_chat: defaultdict[str, list[PlainMessage]] = defaultdict(list)
 
     def add(
-        self, chat: str, text: str, *, thread: str | None, delivery_id: str, is_final: bool
+        self,
+        chat: str,
+        text: str,
+        *,
+        thread: str | None,
+        delivery_id: str,
+        is_final: bool,
+        file: PlainFile | None = None,
     ) -> PlainMessage:
         """A new message, always."""
         message = PlainMessage(
@@ -52,6 +63,7 @@ class Messages:
             text=text,
             at=time.monotonic(),
             is_final=is_final,
+            file=file,
         )
         self.all.append(message)
         self._by_id[message.id] = message

@@ -19,10 +19,13 @@ from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.plain.api import PlainApi
 from gateway.testing.plain.courier import Courier, PlainAttempt
 from gateway.testing.plain.faults import Action, PlainCall, PlainFault
+from gateway.testing.plain.files import Kind, PlainFile
 from gateway.testing.plain.messages import Messages, PlainMessage
 from gateway.testing.wire import JsonObject
 
 FAKE_CREDENTIAL: Final = "plain-token-of-a-fake"
+FILE_MARK: Final = "opens-without-a-token"
+"""Stands in the reference of every file: on real platforms such a reference may open the file."""
 
 
 class PlainServer:
@@ -34,11 +37,13 @@ class PlainServer:
         self.token = token
         self.attempts: list[PlainAttempt] = []
         self._messages = Messages()
+        self._files: dict[str, PlainFile] = {}
         self._changes = Changes()
         self._courier = Courier(token, on_attempt=self._note_attempt)
         self._api = PlainApi(
             token,
             self._messages,
+            self._files,
             account=account,
             on_webhook=self._courier.move,
             on_change=self._changes.tell,
@@ -58,6 +63,44 @@ class PlainServer:
     ) -> JsonObject:
         """Somebody writes; the event goes to the webhook until it is acknowledged."""
         return self.post("message", chat=chat, thread=thread, user=chat, text=text, is_bot=is_bot)
+
+    def post_file(
+        self,
+        chat: str,
+        data: bytes,
+        *,
+        name: str | None = None,
+        mime: str | None = None,
+        kind: Kind = "document",
+        text: str = "",
+        told_bytes: int | None = None,
+    ) -> JsonObject:
+        """Somebody sends a file, with words beside it or without; `told_bytes` may be wrong."""
+        file = self.put_file(data, name=name, mime=mime, kind=kind, told_bytes=told_bytes)
+        return self.post_files(chat, file, text=text)
+
+    def put_file(
+        self,
+        data: bytes,
+        *,
+        name: str | None = None,
+        mime: str | None = None,
+        kind: Kind = "document",
+        told_bytes: int | None = None,
+    ) -> PlainFile:
+        """A file that the platform has."""
+        told_bytes = len(data) if told_bytes is None else told_bytes
+        number = len(self._files) + 1
+        file = PlainFile(f"{FILE_MARK}-{number}", kind, data, name, mime, told_bytes)
+        self._files[file.id] = file
+        return file
+
+    def post_files(self, chat: str, *files: PlainFile, text: str = "") -> JsonObject:
+        """Somebody sends files in one message."""
+        described = [file.described for file in files]
+        return self.post(
+            "message", chat=chat, thread=None, user=chat, text=text, is_bot=False, files=described
+        )
 
     def post(self, kind: str, *, chat: str, **content: object) -> JsonObject:
         """An event of any kind, also of one that does not exist yet."""
