@@ -247,7 +247,8 @@ async def test_a_picture_is_kept_by_reference(data: Path) -> None:
 
         contents = [turn.messages[0].content for turn in await home.turns()]
 
-    file = FilePart("file-1", "cat.png", "image/png", 12, "image")
+    refusal = media_words.NO_PICTURES
+    file = FilePart("file-1", "cat.png", "image/png", 12, "image", "refused", None, refusal)
     assert contents == [(TextPart("look"), file), (file,)]
 
 
