@@ -23,7 +23,7 @@ from gateway.contract import (
 from gateway.domain.conversation import FilePart, TextPart
 from gateway.domain.policy import QueueLimits
 from gateway.errors import StoreError, Unavailable, Unprocessable
-from gateway.flow import entries, gate
+from gateway.flow import entries, gate, media_words
 from gateway.testing.channels import HeldSend
 from gateway.testing.models import Hold
 from tests.flow.house import CHAT, PROJECT, House, house, picture, queued, said
