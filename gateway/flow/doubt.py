@@ -3,7 +3,8 @@
 Where the platform can be asked, it is asked twice, 30 s apart; a part that it does not have is sent
 again. Where it cannot be asked, the channel's rule decides: `resend` (at most two tries of a part
 in all) or `hold` for an operator. A channel that holds never sends a doubtful part again by itself.
-What finishes an opened message does no harm twice: it is sent again, on the ordinary schedule.
+What finishes an opened message does no harm twice: it is sent again, on the ordinary schedule. What
+the platform has reported on by itself meanwhile is settled by that.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.contract import Channel, Receipt, SentQuery
-from gateway.domain.delivery import EXPIRES_AFTER_S, Delivery, next_attempt
+from gateway.domain.delivery import EXPIRES_AFTER_S, Delivery, DeliveryState, next_attempt
 from gateway.domain.policy import POLL_S
 from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
@@ -125,6 +126,8 @@ class Doubt:
     async def _decide(
         self, delivery: Delivery, binding: ChannelBinding, watch: Stopwatch
     ) -> SendResult:
+        if delivery.provider_id is not None and delivery.open_ref is None:
+            return reported(delivery)
         if delivery.open_ref is not None:
             jitter = random.uniform(-1, 1)
             return finished_again(delivery, age_s=watch.age_s(delivery), jitter=jitter)
@@ -171,6 +174,12 @@ class Doubt:
             return without_answer(delivery, rule="hold")
         wait_s = self._times.ask_again_s
         return _ask_later(delivery, "the platform could not be asked", wait_s=wait_s)
+
+
+def reported(delivery: Delivery) -> SendResult:
+    """What becomes of a doubtful part on which the platform reported by itself meanwhile."""
+    state: DeliveryState = "dead" if delivery.receipt == "failed" else "sent"
+    return SendResult(delivery_id=delivery.id, state=state, error=delivery.error)
 
 
 def finished_again(delivery: Delivery, *, age_s: float, jitter: float) -> SendResult:

@@ -107,6 +107,7 @@ class Translator:
                     delivery_id=inbound.delivery_id,
                     provider_id=inbound.provider_id,
                     error=inbound.error,
+                    again_in_s=inbound.again_in_s,
                 )
             case Unreadable():
                 log.warning("inbound_unreadable", channel=binding.name, reason=inbound.reason)

@@ -7,7 +7,7 @@ from hypothesis.stateful import precondition, rule
 
 from gateway.contract import Address
 from gateway.domain.ids import DeliveryId
-from gateway.store.protocol.inbox import MoveAddress, SetReachability
+from gateway.store.protocol.inbox import MoveAddress, ReportDelivery, SetReachability
 from gateway.store.protocol.outbox import SendResult
 from tests.store.builders import ACCOUNT, PROJECT, event
 from tests.store.crashing import Fate
@@ -64,6 +64,27 @@ class Deliveries(Bench):
         assert [delivery.id for delivery in got] == wanted
         self.sends += [(owner, delivery.id) for delivery in got]
         return True
+
+    @precondition(lambda self: self.model.parts)
+    @rule(
+        number=picks,
+        status=st.sampled_from(["sent", "delivered", "failed", "failed"]),
+        again_s=st.sampled_from([None, 3]),
+        fate=fates,
+    )
+    def report(self, number: int, status: Any, again_s: int | None, fate: Fate) -> None:
+        """A platform says what became of a part, at whatever moment."""
+        part = pick(list(self.model.parts.values()), number)
+        word = ReportDelivery(
+            project_id=PROJECT,
+            event=event(f"d{self.next_number()}"),
+            account=ACCOUNT,
+            status=status,
+            delivery_id=DeliveryId(part.id),
+            again_in_s=again_s,
+        )
+        if self.call(lambda store: store.accept([word], limits=LIMITS), fate) is not None:
+            self.model.report(part, status, again_s=again_s, now=self.now)
 
     @rule(number=picks, how=st.sampled_from(["account throttled", "later", "sent"]))
     def send_on(self, number: int, how: str) -> None:

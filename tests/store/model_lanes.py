@@ -29,6 +29,9 @@ class Part:
     owner: str | None = None
     is_cut_off: bool = False
     is_shown: bool = False
+    was_begun: bool = False
+    came_back: bool = False
+    receipt: str | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -123,7 +126,8 @@ class Lanes:
         is_ours = part.state == "sending" and part.owner == owner
         if not is_ours and part.state != "ambiguous":
             return None
-        part.state, part.owner, part.next_at = result.state, None, None
+        state = "dead" if (result.state, part.receipt) == ("sent", "failed") else result.state
+        part.state, part.owner, part.next_at = state, None, None
         part.attempts = max(part.attempts - (not result.counts), 0)
         if result.state == "ambiguous" or (result.state == "pending" and self.is_first(part)):
             part.next_at = now + int(result.again_in_s)
@@ -150,6 +154,50 @@ class Lanes:
             part.state, part.owner, part.next_at = "ambiguous", None, now
         return len(doubtful)
 
+    def report(self, part: Part, status: str, *, again_s: int | None, now: int) -> None:
+        """The platform's later word on a part."""
+        is_doubtful = part.state in {"ambiguous", "held"}
+        if status != "failed":
+            if part.receipt == "failed":
+                return
+            part.receipt = part.receipt if status == "sent" else status
+            was_taken = part.state == "pending" and part.was_begun and not part.came_back
+            if is_doubtful or was_taken:
+                self._settle(part, "sent", now)
+        elif part.receipt is None and part.state != "pending":
+            is_new = part.state == "sent" and not part.came_back and again_s is not None
+            if is_new and self._put_back(part, now + (again_s or 0)):
+                return
+            part.receipt = "failed"
+            if is_doubtful or part.state == "sent":
+                self._settle(part, "dead", now)
+
+    def _settle(self, part: Part, state: DeliveryState, now: int) -> None:
+        part.state, part.next_at = state, None
+        if state == "dead":
+            self._cut_off(part)
+        self._promote(part, now)
+
+    def _put_back(self, part: Part, again_at: int) -> bool:
+        """For another try, where it stood: what stands behind it waits."""
+        home = part.lane
+        while home.moved_to is not None:
+            home = home.moved_to
+        if not home.is_reachable:
+            return False
+        if home is not part.lane:
+            part.lane.parts.remove(part)
+            home.parts.append(part)
+            part.lane = home
+        part.state, part.came_back = "pending", True
+        if self.is_first(part):
+            beside = self.parts_of(part.turn_id) if part.is_answer else home.parts
+            for other in beside:
+                if other.is_answer == part.is_answer and other.state == "pending":
+                    other.next_at = None
+            part.next_at = self._not_before(home, again_at)
+        return True
+
     def replay(self, part: Part, *, is_dropped: bool, now: int) -> None:
         """An operator's word on a part that was given up."""
         if is_dropped:
@@ -168,7 +216,8 @@ class Lanes:
             again.lane = lane
             lane.parts.append(again)
             again.state, again.next_at, again.attempts = "pending", None, 0
-            again.is_cut_off = False
+            again.is_cut_off = again.came_back = False
+            again.receipt = None
         self._wake(part if part.is_answer else _first(lane.parts), now)
 
     def close(self, lane: Lane, states: set[DeliveryState]) -> None:
@@ -248,6 +297,7 @@ class Lanes:
     def _begin(self, part: Part, owner: str) -> None:
         part.state, part.owner, part.next_at = "sending", owner, None
         part.attempts += 1
+        part.was_begun = True
 
     def _block(self, lane: Lane, result: SendResult, until: int) -> None:
         if result.scope != "account":

@@ -240,7 +240,7 @@ class TestReports:
         await accept_one(store, report("failed", event_id="d", provider_id="55", error="30005"))
 
         stored = await delivery_of(store, sent.id)
-        assert (stored.receipt, stored.error, stored.state) == ("failed", "30005", "sent")
+        assert (stored.receipt, stored.error, stored.state) == ("failed", "30005", "dead")
 
     @pytest.mark.parametrize(
         ("status", "state"), [("sent", "sent"), ("delivered", "sent"), ("failed", "dead")]

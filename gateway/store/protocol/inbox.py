@@ -117,7 +117,10 @@ class NewTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditMessage:
-    """Replace the text of a stored user message, found by its platform reference in that chat."""
+    """Replace the text of a stored user message, found by its platform reference in that chat.
+
+    The same text changes nothing. An empty one removes the message with all that was in it.
+    """
 
     project_id: ProjectId
     event: Event
@@ -151,7 +154,11 @@ class SetReachability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportDelivery:
-    """A platform's later word on a delivery; only ever moves a receipt forward."""
+    """A platform's later word on a delivery; only ever moves it forward.
+
+    A failure ends it, unless it has `again_in_s` and is the first of that delivery: then it is sent
+    again after that time, in its old place of the lane.
+    """
 
     project_id: ProjectId
     event: Event
@@ -160,6 +167,7 @@ class ReportDelivery:
     delivery_id: str | None = None
     provider_id: str | None = None
     error: str | None = None
+    again_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,12 +28,15 @@ class DeliveryAt:
     PROJECT_ID: Final = 1
     TURN_ID: Final = 3
     PART_NO: Final = 4
+    OUT_NO: Final = 5
     ACCOUNT: Final = 6
     STATE: Final = 11
     OPEN_REF: Final = 13
     RECEIPT: Final = 15
+    ERROR: Final = 16
     IS_COMMAND_ANSWER: Final = 17
     NEXT_AT: Final = 18
+    SENT_STARTED_AT: Final = 19
     CREATED_AT: Final = 20
     ADDRESS_ID: Final = 21
     OWNER: Final = 22

@@ -18,7 +18,13 @@ from gateway.store.protocol.dead_letters import (
 from gateway.store.rows import Row, from_json, to_delivery, to_json, to_time
 from gateway.store.sqlite.area import Area
 from gateway.store.sqlite.columns import DeliveryAt
-from gateway.store.sqlite.lanes import EARLIER_PART, promote, promote_lane
+from gateway.store.sqlite.lanes import (
+    EARLIER_PART,
+    home_of,
+    promote,
+    promote_lane,
+    take_number,
+)
 
 _GIVEN_UP = ("held", "dead", "expired")
 _EVENT_PREFIX = "evt_"
@@ -40,17 +46,13 @@ SELECT delivery_id FROM outbox
 _REPLAY = """
 UPDATE outbox
    SET state = 'pending', settled_at = NULL, next_at = NULL, error = NULL, attempts = 0,
-       receipt = NULL, out_no = ?, created_at = ?, address_id = ?, channel = ?
+       receipt = NULL, refused_id = NULL, provider_id = NULL, out_no = ?, created_at = ?,
+       address_id = ?, channel = ?
  WHERE delivery_id = ?
 """
 _GIVE_UP = """
 UPDATE outbox SET state = 'cancelled', error = 'given up by an operator', next_at = NULL
  WHERE delivery_id = ?
-"""
-_MOVED_TO = "SELECT moved_to FROM address WHERE address_id = ?"
-_TAKE_NUMBER = """
-UPDATE address SET next_out_no = next_out_no + 1 WHERE address_id = ?
-RETURNING next_out_no - 1, channel
 """
 _EVENTS = """
 SELECT inbox_id, project_id, account, event_id, reason, raw, received_at, kind FROM inbox
@@ -163,13 +165,11 @@ def _decided(db: sqlite3.Connection, row: Row, action: str, now: int) -> None:
 
 def _replay(db: sqlite3.Connection, row: Row, now: int) -> None:
     """Put a part, and those that ended because of it, at the end of the lane as it is now."""
-    address_id = row[DeliveryAt.ADDRESS_ID]
-    while (moved_to := db.execute(_MOVED_TO, (address_id,)).fetchone()[0]) is not None:
-        address_id = moved_to
+    address_id = home_of(db, row[DeliveryAt.ADDRESS_ID])
     cut_off = db.execute(_CUT_OFF, _behind(row)).fetchall()
     for delivery_id in (row[DeliveryAt.DELIVERY_ID], *(part[0] for part in cut_off)):
         _decided(db, _stored(db, delivery_id) or row, "delivery_replayed", now)
-        out_no, channel = db.execute(_TAKE_NUMBER, (address_id,)).fetchone()
+        out_no, channel = take_number(db, address_id)
         db.execute(_REPLAY, (out_no, now, address_id, channel, delivery_id))
     if row[DeliveryAt.IS_COMMAND_ANSWER]:
         promote(db, row, now)

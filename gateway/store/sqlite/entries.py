@@ -1,4 +1,4 @@
-"""T1 for what makes no turn: edits, moved chats, reachability, platforms' reports on deliveries.
+"""T1 for what makes no turn: edits, moved chats, reachability.
 
 Runs in the writer's thread only. What names something unknown changes nothing.
 """
@@ -14,15 +14,12 @@ from gateway.store.protocol.inbox import (
     Accepted,
     EditMessage,
     MoveAddress,
-    ReportDelivery,
     SetReachability,
 )
-from gateway.store.rows import Row, clean, clean_or_none, from_content
-from gateway.store.sqlite.columns import DeliveryAt
+from gateway.store.rows import Row, clean, from_content, to_message
+from gateway.store.sqlite.cancelling import cancel_turn
 from gateway.store.sqlite.lanes import (
     close_lane,
-    end_later_parts,
-    promote,
     promote_lane,
     put_address,
 )
@@ -33,16 +30,27 @@ SELECT address_id, session_id, next_out_no FROM address
  WHERE project_id = ? AND channel = ? AND account = ? AND chat = ? AND thread = ?
 """
 _FIND_MESSAGE = """
-SELECT m.session_id, m.seq, m.message_id, m.turn_id
+SELECT r.*
   FROM session AS s
   JOIN message AS m INDEXED BY message_by_ref
     ON m.project_id = s.project_id AND m.session_id = s.session_id
    AND m.message_ref = ? AND m.role = 'user'
+  JOIN message_row AS r
+    ON r.project_id = m.project_id AND r.session_id = m.session_id AND r.seq = m.seq
  WHERE s.address_id = ?
  ORDER BY m.created_at DESC LIMIT 1
 """
 _EDIT = """
 UPDATE message SET text = ?, parts = ? WHERE project_id = ? AND session_id = ? AND seq = ?
+"""
+_IS_UNSAID = """
+SELECT 1 FROM turn AS t
+ WHERE t.project_id = ? AND t.turn_id = ? AND t.state = 'queued' AND t.attempts = 0
+   AND NOT EXISTS (SELECT 1 FROM message AS m
+                    WHERE m.project_id = t.project_id AND m.session_id = t.session_id
+                      AND m.seq BETWEEN t.first_message AND t.last_message
+                      AND m.turn_id = t.turn_id AND m.role = 'user'
+                      AND (m.text IS NOT NULL OR m.parts IS NOT NULL))
 """
 _REKEY = "UPDATE address SET channel = ?, chat = ?, thread = ? WHERE address_id = ?"
 _MOVE_SESSIONS = "UPDATE session SET address_id = ? WHERE address_id = ?"
@@ -63,37 +71,36 @@ UPDATE address
 """
 _LEAVE = "UPDATE address SET session_id = NULL, moved_to = ? WHERE address_id = ?"
 _SET_REACHABLE = "UPDATE address SET is_reachable = ? WHERE address_id = ?"
-_BY_ID = "SELECT * FROM delivery_row WHERE project_id = ? AND delivery_id = ?"
-_BY_PROVIDER_ID = """
-SELECT d.* FROM outbox AS o INDEXED BY outbox_by_provider_id
-  JOIN delivery_row AS d ON d.delivery_id = o.delivery_id
- WHERE o.project_id = ? AND o.provider_id = ? AND d.account = ?
- ORDER BY o.created_at DESC LIMIT 1
-"""
-_SET_RECEIPT = """
-UPDATE outbox
-   SET receipt = ?, error = coalesce(?, error), state = ?, settled_at = ?, next_at = ?,
-       provider_id = coalesce(provider_id, ?)
- WHERE delivery_id = ?
-"""
 _MERGED_LATER: dict[DeliveryState, int] = {"open": 1, "pending": 2}
-_RANK = {None: 0, "sent": 0, "delivered": 1, "read": 2, "failed": 3}
 
 
-def edit_message(db: sqlite3.Connection, edit: EditMessage, recent: Recent) -> Accepted:
-    """Replace the text of a stored user message of that chat."""
+def edit_message(db: sqlite3.Connection, edit: EditMessage, recent: Recent, now: int) -> Accepted:
+    """Replace the text of a stored user message of that chat, if it is another text.
+
+    Of a message that was removed nothing stays; a turn that has nothing left to answer, and was not
+    begun yet, is cancelled.
+    """
     address = edit.address
     key = (edit.project_id, address.channel, edit.account, address.chat, address.thread or "")
     place = db.execute(_FIND_ADDRESS, key).fetchone()
     found = place and db.execute(_FIND_MESSAGE, (edit.message_ref, place[0])).fetchone()
     if not found:
         return Accepted(is_new=True, state="done")
-    session_id, seq, message_id, turn_id = found
-    text, parts = from_content((TextPart(edit.text),))
-    db.execute(_EDIT, (text, parts, edit.project_id, session_id, seq))
-    recent.forget_session(edit.project_id, session_id)
+    stored = to_message(found)
+    if edit.text != stored.text:
+        kept = [part for part in stored.content if not isinstance(part, TextPart)]
+        content = (TextPart(edit.text), *kept) if edit.text else ()
+        session_id, turn_id = str(stored.session_id), str(stored.turn_id)
+        db.execute(_EDIT, (*from_content(content), edit.project_id, session_id, stored.seq))
+        recent.forget_session(edit.project_id, session_id)
+        if not content and db.execute(_IS_UNSAID, (edit.project_id, turn_id)).fetchone():
+            cancel_turn(db, edit.project_id, turn_id, now)
     return Accepted(
-        is_new=True, turn_id=turn_id, session_id=session_id, message_id=message_id, state="done"
+        is_new=True,
+        turn_id=stored.turn_id,
+        session_id=stored.session_id,
+        message_id=stored.id,
+        state="done",
     )
 
 
@@ -157,41 +164,6 @@ def set_reachability(db: sqlite3.Connection, change: SetReachability, now: int) 
     db.execute(_SET_REACHABLE, (change.is_reachable, address_id))
     if not change.is_reachable:
         close_lane(db, address_id, now, with_held=True)
-
-
-def report_delivery(db: sqlite3.Connection, report: ReportDelivery, now: int) -> None:
-    """Move the receipt of a delivery forward; a doubtful one is settled by it."""
-    row = _find_delivery(db, report)
-    if row is None or _RANK[report.status] < _RANK[row[DeliveryAt.RECEIPT]]:
-        return
-    if report.status == "failed" and row[DeliveryAt.RECEIPT] is not None:
-        return
-    receipt = row[DeliveryAt.RECEIPT] if report.status == "sent" else report.status
-    state: DeliveryState = row[DeliveryAt.STATE]
-    settled_at, next_at = row[DeliveryAt.SETTLED_AT], row[DeliveryAt.NEXT_AT]
-    if state == "ambiguous":
-        state = "dead" if report.status == "failed" else "sent"
-        settled_at, next_at = now, None
-    error = clean_or_none(report.error)
-    provider_id = clean_or_none(report.provider_id)
-    db.execute(
-        _SET_RECEIPT,
-        (receipt, error, state, settled_at, next_at, provider_id, row[DeliveryAt.DELIVERY_ID]),
-    )
-    if state != row[DeliveryAt.STATE]:
-        if state == "dead":
-            end_later_parts(db, row, now)
-        promote(db, row, now)
-
-
-def _find_delivery(db: sqlite3.Connection, report: ReportDelivery) -> Row | None:
-    row: Row | None = None
-    if report.delivery_id is not None:
-        row = db.execute(_BY_ID, (report.project_id, report.delivery_id)).fetchone()
-    if row is None and report.provider_id is not None:
-        key = (report.project_id, report.provider_id, report.account)
-        row = db.execute(_BY_PROVIDER_ID, key).fetchone()
-    return row
 
 
 def _key(

@@ -30,10 +30,10 @@ from gateway.store.sqlite.dedupe import find_copy, remember_event
 from gateway.store.sqlite.entries import (
     edit_message,
     move_address,
-    report_delivery,
     set_reachability,
 )
 from gateway.store.sqlite.recent import Recent
+from gateway.store.sqlite.reports import report_delivery
 
 _CURSOR = "SELECT value FROM cursor WHERE account = ? AND name = ?"
 _PUT_CURSOR = """
@@ -117,7 +117,7 @@ def _accept_notice(db: sqlite3.Connection, notice: Notice, recent: Recent, now: 
     raw, reason = None, None
     match notice:
         case EditMessage():
-            accepted = edit_message(db, notice, recent)
+            accepted = edit_message(db, notice, recent, now)
         case MoveAddress():
             move_address(db, notice, now)
         case SetReachability():

@@ -83,6 +83,21 @@ UPDATE outbox SET state = 'dead', error = ?, next_at = NULL, settled_at = ?
  WHERE project_id = ? AND turn_id = ? AND part_no > ? AND state = 'pending'
 """
 
+_MOVED_TO = "SELECT moved_to FROM address WHERE address_id = ?"
+_TAKE_NUMBER = """
+UPDATE address SET next_out_no = next_out_no + 1 WHERE address_id = ?
+RETURNING next_out_no - 1, channel
+"""
+_PUT_BACK = """
+UPDATE outbox SET state = 'pending', settled_at = NULL, next_at = NULL WHERE delivery_id = ?
+"""
+_MOVE = "UPDATE outbox SET address_id = ?, out_no = ?, channel = ? WHERE delivery_id = ?"
+_LET_WAIT = """
+UPDATE outbox SET next_at = NULL
+ WHERE address_id = ? AND settled_at IS NULL AND state = 'pending' AND out_no > ?
+   AND is_command_answer = ? AND (NOT is_command_answer OR turn_id = ?)
+"""
+
 UNREACHABLE = "unreachable"
 OPTED_OUT = "the person has opted out of messages"
 BLOCKED = "the person is blocked"
@@ -213,6 +228,46 @@ def promote_lane(db: sqlite3.Connection, address_id: int, now: int) -> None:
     if first is not None and first[1] == "pending" and first[2] is None:
         blocked_until: int = db.execute(_LANE, (address_id,)).fetchone()[3]
         db.execute(_SET_NEXT_AT, (max(now, blocked_until), first[0]))
+
+
+def home_of(db: sqlite3.Connection, address_id: int) -> int:
+    """The address that took over what belonged to this one; mostly itself."""
+    while (moved_to := db.execute(_MOVED_TO, (address_id,)).fetchone()[0]) is not None:
+        address_id = moved_to
+    return address_id
+
+
+def take_number(db: sqlite3.Connection, address_id: int) -> tuple[int, str]:
+    """A place at the end of a lane: its number, and the channel of the lane."""
+    out_no, channel = db.execute(_TAKE_NUMBER, (address_id,)).fetchone()
+    return out_no, channel
+
+
+def put_back(db: sqlite3.Connection, delivery: Row, again_at: int) -> bool:
+    """Let a part that was sent (a `delivery_row`) be sent again at that time, in its old place.
+
+    What stands behind it waits, but for what is being sent. False, and nothing, where its address
+    is closed.
+    """
+    delivery_id, address_id = delivery[DeliveryAt.DELIVERY_ID], delivery[DeliveryAt.ADDRESS_ID]
+    home = home_of(db, address_id)
+    if closed(db, home) is not None:
+        return False
+    db.execute(_PUT_BACK, (delivery_id,))
+    out_no = delivery[DeliveryAt.OUT_NO]
+    if home != address_id:
+        out_no, channel = take_number(db, home)
+        db.execute(_MOVE, (home, out_no, channel, delivery_id))
+    is_answer, turn_id = delivery[DeliveryAt.IS_COMMAND_ANSWER], delivery[DeliveryAt.TURN_ID]
+    if is_answer:
+        first = db.execute(_FIRST_OF_ANSWER, (delivery[DeliveryAt.PROJECT_ID], turn_id)).fetchone()
+    else:
+        first = db.execute(_FIRST_OF_LANE, (home,)).fetchone()
+    if first[0] == delivery_id:
+        db.execute(_LET_WAIT, (home, out_no, is_answer, turn_id))
+        blocked_until: int = db.execute(_LANE, (home,)).fetchone()[3]
+        db.execute(_SET_NEXT_AT, (max(again_at, blocked_until), delivery_id))
+    return True
 
 
 def close_lane(

@@ -201,6 +201,9 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
     is_ours = row[DeliveryAt.STATE] == "sending" and row[DeliveryAt.OWNER] == owner
     if not is_ours and row[DeliveryAt.STATE] != "ambiguous":
         return None
+    if result.state == "sent" and row[DeliveryAt.RECEIPT] == "failed":
+        # The platform's word on it came before the answer to our call.
+        result = replace(result, state="dead", error=row[DeliveryAt.ERROR])
     is_settled = result.state not in UNSETTLED
     next_at = None
     if result.state == "ambiguous" or (result.state == "pending" and is_first(db, row)):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.domain.conversation import ToolCall
 from gateway.domain.ids import DeliveryId, ProjectId, TurnId
-from gateway.domain.turns import TERMINAL, ClaimedTurn, Lease, Turn, TurnOutcome
+from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnOutcome
 from gateway.errors import Conflict, Unprocessable
 from gateway.store.protocol.inbox import ClaimTerms
 from gateway.store.protocol.turns import (
@@ -28,10 +28,11 @@ from gateway.store.rows import (
     to_turn,
 )
 from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.cancelling import cancel_turn
 from gateway.store.sqlite.claims import claim_sessions
 from gateway.store.sqlite.columns import TurnAt
 from gateway.store.sqlite.finish import finish_turn, holds_lease
-from gateway.store.sqlite.opening import close_left_behind, keep_open_ref, open_part
+from gateway.store.sqlite.opening import keep_open_ref, open_part
 from gateway.store.sqlite.sessions import (
     keep_place,
     load_sheet,
@@ -57,11 +58,6 @@ SELECT turn_id FROM turn INDEXED BY turn_unfinished
 _RELEASE = """
 UPDATE session SET ready_at = ?
  WHERE ready_at > ? AND owner IS NOT NULL AND owner NOT IN (SELECT value FROM json_each(?))
-"""
-_ASK_TO_STOP = "UPDATE turn SET cancel_requested = 1 WHERE project_id = ? AND turn_id = ?"
-_CANCEL = """
-UPDATE turn SET state = 'cancelled', cancel_requested = 1, finished_at = ?, waiting_at = NULL
- WHERE project_id = ? AND turn_id = ?
 """
 _OVERDUE = """
 SELECT project_id, session_id, turn_id FROM turn WHERE waiting_at < ? LIMIT 200
@@ -183,7 +179,7 @@ class SqliteTurns(Area):
     async def request_cancel(self, project_id: ProjectId, turn_id: TurnId) -> Turn | None:
         """Cancel a queued or waiting turn at once, ask a running one to stop; None = unknown."""
         return await self._writer.run(
-            lambda db: _request_cancel(db, project_id, turn_id, self._clock())
+            lambda db: cancel_turn(db, project_id, turn_id, self._clock())
         )
 
     async def resume_turn(
@@ -252,27 +248,6 @@ class SqliteTurns(Area):
 def to_tool_result(row: Row) -> StoredToolResult:
     """A row of (step, call id, name, arguments, result, is_ok) as a stored tool call."""
     return StoredToolResult(ToolCall(row[1], row[2], row[3]), row[4], bool(row[5]))
-
-
-def _request_cancel(db: sqlite3.Connection, project_id: str, turn_id: str, now: int) -> Turn | None:
-    row = db.execute(_TURN, (project_id, turn_id)).fetchone()
-    if row is None:
-        return None
-    if row[TurnAt.STATE] in TERMINAL:
-        return to_turn(row)
-    if row[TurnAt.STATE] == "running":
-        db.execute(_ASK_TO_STOP, (project_id, turn_id))
-        return to_turn(db.execute(_TURN, (project_id, turn_id)).fetchone())
-    sheet = load_sheet(db, project_id, row[TurnAt.SESSION_ID])
-    db.execute(_CANCEL, (now, project_id, turn_id))
-    if sheet is not None:
-        close_left_behind(db, sheet.address_id, now)
-        sheet.pending -= 1
-        sheet.queued -= row[TurnAt.STATE] == "queued"
-        if sheet.owner is None:
-            keep_place(db, sheet, now)
-        save_sheet(db, sheet, now)
-    return to_turn(db.execute(_TURN, (project_id, turn_id)).fetchone())
 
 
 def _resume(
