@@ -7,7 +7,8 @@ and they cache equal beginnings, so:
 - calls stand together with their results; an orphan result is dropped, a missing one says so;
 - hand-offs are shown only in the turn they belong to;
 - where several people write, each of their messages begins with its writer;
-- internal text (drafts, what an internal agent reported in an earlier turn) is left out;
+- internal text (drafts, what an internal agent reported in an earlier turn, the words of people
+  who may not write) is left out;
 - the instructions come first and change only with context and state; when the window is cut, its
   beginning moves in strides and not with every message.
 """
@@ -54,6 +55,7 @@ def build_prompt(
     `transcript` is oldest first. The current turn (from the person's last message on) is always
     kept whole; of what was before, the newest that fits `window_tokens`.
     """
+    transcript = [m for m in transcript if m.role != "user" or m.visibility == "external"]
     labels = speakers(transcript)
     note = NOTE if labels else None
     system = _system_text(agent, transcript, note=note, context=context, state=state)

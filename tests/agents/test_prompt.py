@@ -134,6 +134,15 @@ def test_a_draft_is_left_out():
     assert texts(shown) == ["Hi", "Final."]
 
 
+def test_the_words_of_people_who_may_not_write_are_left_out():
+    refused = user("let me in", visibility="internal", sender_id="8", sender_name="Eve")
+
+    messages = build_prompt(DESK, [user("Hi"), refused, user("There?")], window_tokens=8000)
+
+    assert "let me in" not in str(messages)
+    assert "Eve" not in str(messages)
+
+
 def test_system_messages_are_context_of_every_agent():
     note = Message(id=new_message_id(), role="system", content=(TextPart("The user is u1."),))
 
