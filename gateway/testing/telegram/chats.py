@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from gateway.testing.telegram.faults import BotCall, Refused, bad_request, blocked_by_user
 from gateway.testing.telegram.spec import Upload
 from gateway.testing.telegram.updates import Person, message
+from gateway.testing.telegram.uploads import file_document, require_file
 from gateway.testing.wire import JsonObject
 
 NOT_MODIFIED = (
@@ -94,6 +95,7 @@ class Chats:
         """Record a new message."""
         self._require_reachable(call)
         self._require_reply_target(call)
+        require_file(call)
         self._last_id += 1
         text, entities = _content(call.params)
         self.counts.update((call.chat, None))
@@ -157,8 +159,10 @@ class Chats:
     def document(self, message_id: int) -> JsonObject:
         """The Message object of a message of the bot; KeyError when there is none."""
         sent = self._sent[message_id]
-        is_media = "caption" in sent.params
-        content: JsonObject = {"caption" if is_media else "text": sent.text}
+        content = file_document(sent.method, dict(sent.uploads), message_id)
+        is_media = bool(content)
+        if sent.text or not is_media:
+            content["caption" if is_media else "text"] = sent.text
         if sent.entities:
             content["caption_entities" if is_media else "entities"] = list(sent.entities)
         if sent.thread is not None:

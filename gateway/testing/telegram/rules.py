@@ -17,6 +17,8 @@ MAX_TEXT: Final = 4096
 """UTF-16 code units of a message's text (sendMessage, editMessageText, sendMessageDraft)."""
 
 MAX_CAPTION: Final = 1024
+MAX_RICH_TEXT: Final = 32_768
+MAX_RICH_BLOCKS: Final = 500
 MAX_CALLBACK_ANSWER: Final = 200
 MAX_CALLBACK_DATA_BYTES: Final = 64
 MAX_COMMANDS: Final = 100
@@ -147,11 +149,25 @@ def _is_inside_pair(units: bytes, offset: int) -> bool:
     return len(unit) == 2 and 0xDC <= unit[1] <= 0xDF
 
 
+def _rich_limit(params: JsonObject) -> str | None:
+    """Markup does not count, only what is read; here the tags are left out of the count."""
+    rich = params.get("rich_message") or {}
+    forms = [rich[form] for form in ("html", "markdown") if rich.get(form)]
+    if len(forms) != 1 or not isinstance(forms[0], str):
+        return "rich message must have either html or markdown"
+    if utf16_length(re.sub(r"<[^>]*>", "", forms[0])) > MAX_RICH_TEXT:
+        return "message is too long"
+    blocks = re.findall(r"<(?:p|h[1-6]|pre|li|tr|blockquote|table|ul|ol|hr|details)\b", forms[0])
+    return "RICH_MESSAGE_BLOCKS_TOO_MUCH" if len(blocks) > MAX_RICH_BLOCKS else None
+
+
 def _keyboard_limit(markup: JsonValue) -> str | None:
     rows = markup.get("inline_keyboard") if isinstance(markup, dict) else None
     for row in rows or ():
         for button in row if isinstance(row, list) else ():
             data = button.get("callback_data") if isinstance(button, dict) else None
+            if isinstance(button, dict) and not str(button.get("text") or "").strip():
+                return "inline keyboard button text is empty"
             if isinstance(data, str) and not 1 <= len(data.encode()) <= MAX_CALLBACK_DATA_BYTES:
                 return "BUTTON_DATA_INVALID"
     return None
@@ -196,6 +212,7 @@ _BY_METHOD: Final[dict[str, Callable[[JsonObject], str | None]]] = {
     "sendMessage": _message_limit,
     "editMessageText": _edit_limit,
     "sendMessageDraft": _draft_limit,
+    "sendRichMessage": _rich_limit,
     "sendChatAction": _action_limit,
     "answerCallbackQuery": _callback_limit,
     "setWebhook": _webhook_limit,

@@ -16,6 +16,12 @@ from typing import Final, Self
 from gateway.testing.wire import JsonObject, JsonValue
 
 ARRAY: Final = "Array of "
+NEWER: Final[dict[str, Collection[str]]] = {
+    "sendMessageDraft": ("can_stop", "keep_on_stop"),
+    "sendRichMessageDraft": ("can_stop", "keep_on_stop"),
+}
+"""What bots may send since Bot API 10.3 (August 2026); the file may be of an older one."""
+
 TRUE_WORDS: Final = frozenset({"true", "yes", "1"})
 
 
@@ -55,7 +61,7 @@ class Spec:
             methods={name: _fields(entry) for name, entry in document["methods"].items()},
             types={name: _fields(t) for name, t in types.items() if "subtypes" not in t},
             unions={n: tuple(t["subtypes"]) for n, t in types.items() if "subtypes" in t},
-            newer=newer or {},
+            newer=NEWER | dict(newer or {}),
         )
 
     def knows_method(self, name: str) -> bool:
