@@ -85,6 +85,8 @@ class CatchingUp:
             _log.warning("slack_outage_not_made_good", reason=type(error).__name__)
         else:
             self._since = None
+            if not spots:
+                return
             _log.info(
                 "slack_outage_made_good",
                 places=len(spots),

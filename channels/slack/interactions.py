@@ -7,6 +7,7 @@ docs.slack.dev, "block_actions payload" and "Implementing slash commands"; read 
 from datetime import datetime
 from typing import Final
 
+from channels.slack.mrkdwn import plain
 from channels.slack.parse import BROKEN, Stamp, digest, unreadable
 from channels.slack.reading import Raw, Reading, clean
 from gateway.contract import ActionPressed, Inbound, InboundMessage
@@ -41,6 +42,7 @@ def commanded(fields: Raw, reading: Reading, *, received_at: datetime) -> Inboun
     """A slash command as a message."""
     stamp = _stamp(fields, reading, "command", received_at=received_at)
     try:
+        text = clean(fields.get("text") or "")
         return InboundMessage(
             account=stamp.account,
             external_id=f"command:{clean(fields['trigger_id'])}",
@@ -48,7 +50,7 @@ def commanded(fields: Raw, reading: Reading, *, received_at: datetime) -> Inboun
             received_at=received_at,
             address=reading.address(clean(fields["channel_id"]), None),
             sender=reading.sender(clean(fields["user_id"])),
-            text=_words(clean(fields["command"]), clean(fields.get("text") or "").strip()),
+            text=_words(clean(fields["command"]), plain(text, bot_user=reading.bot_user).strip()),
             source_order=int(received_at.timestamp() * 1_000_000),
             is_direct=fields.get("channel_name") in DIRECT_NAMES,
         )
@@ -84,8 +86,9 @@ def _words(command: str, text: str) -> str:
     if name in COMMANDS:
         return f"/{name} {text}".rstrip()
     first, _, rest = text.partition(" ")
-    if first.removeprefix("/").lower() in COMMANDS and (not rest or first == "link"):
-        return f"/{first.removeprefix('/').lower()} {rest}".rstrip()
+    first = first.removeprefix("/").lower()
+    if first in COMMANDS and (not rest or first == "link"):
+        return f"/{first} {rest}".rstrip()
     return text or "/help"
 
 

@@ -52,9 +52,9 @@ def _shown(inside: str) -> str:
         case "!":
             return _special(target, label)
     address = target.removeprefix("mailto:").removeprefix("tel:")
-    if not label or label in (address, address.partition("://")[2]):
-        return address
-    return f"{label} ({address})"
+    if label in (address, address.partition("://")[2]):
+        return label
+    return f"{label} ({address})" if label else address
 
 
 def _special(target: str, label: str) -> str:
