@@ -117,7 +117,7 @@ class AiohttpRequest(BaseRequest):
         pool_timeout: object = None,
     ) -> tuple[int, bytes]:
         """One call; returns the status, always of success, and the body."""
-        read_s = float(read_timeout) if isinstance(read_timeout, int | float) else READ_S
+        read_s = float(read_timeout) if isinstance(read_timeout, int | float) else None
         body = json.dumps(request_data.parameters).encode() if request_data else None
         return await self._exchange(method, url, body=body, read_s=read_s)
 
@@ -138,7 +138,7 @@ class AiohttpRequest(BaseRequest):
         url: str,
         *,
         body: bytes | aiohttp.MultipartWriter | None,
-        read_s: float = READ_S,
+        read_s: float | None = None,
         upload: Upload | None = None,
     ) -> tuple[int, bytes]:
         if self._session is None:
@@ -153,7 +153,9 @@ class AiohttpRequest(BaseRequest):
                 url,
                 data=body,
                 headers={"Content-Type": "application/json"} if isinstance(body, bytes) else None,
-                timeout=aiohttp.ClientTimeout(total_s, connect=CONNECT_S, sock_read=read_s),
+                timeout=aiohttp.ClientTimeout(
+                    total_s, connect=CONNECT_S, sock_read=read_s or READ_S
+                ),
                 allow_redirects=False,
             ) as response:
                 answer = await response.read()
