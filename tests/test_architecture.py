@@ -33,6 +33,7 @@ CATCH_ALL_PLACES = {
     "gateway/flow/host.py": "a channel's connection",
     "gateway/testing/faults/proving.py": "a row of the fault matrix",
     "channels/telegram": "one inbound event",
+    "channels/twilio": "one inbound event",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,0 +1,1 @@
+"""SMS and WhatsApp through Twilio: two kinds of channel over one adapter."""
