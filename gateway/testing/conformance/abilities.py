@@ -128,7 +128,7 @@ class WebhookConformance(Ability):
         async with on_stage(self.open_rig, hears=True) as stage:
             assert isinstance(stage.rig, WebhookRig)
             assert await stage.rig.forge("Hello") in (401, 403)
-            assert stage.host.batches == []
+            assert stage.host.inbound == []
 
     async def test_nonsense_is_no_error_of_ours(self) -> None:
         async with on_stage(self.open_rig, hears=True) as stage:
