@@ -140,8 +140,11 @@ class People:
         event = events.app_home_opened(place, user, tab=tab, event_ts=ts)
         return self.post_event(event, team=place.team)
 
-    def open_assistant(self, user: str, *, team: str = "") -> JsonObject:
-        """Somebody opens a thread in the assistant's pane (apps with `assistant_view`)."""
+    def open_assistant(self, user: str, *, team: str = "", is_told: bool = True) -> JsonObject:
+        """Somebody opens a thread in the assistant's pane (apps with `assistant_view`).
+
+        `is_told` False: the thread is there, and the app has not subscribed to the event.
+        """
         place = self._directory.direct_message(team or self._directory.first.id, user)
         self._directory.member(place.team, user)
         workspace = self._directory.workspaces[place.team]
@@ -157,7 +160,7 @@ class People:
             )
         )
         event = events.assistant_thread_started(place, user, thread_ts=root.ts)
-        return self.post_event(event, team=place.team)
+        return self.post_event(event, team=place.team) if is_told else {"event": event}
 
     def uninstall(self, team: str = "") -> list[JsonObject]:
         """The app is removed: its tokens end, and it is told so twice, as by Slack."""

@@ -120,7 +120,7 @@ class SlackRig(WebhookRig, GrowingRig):
     def _thread(self, number: int) -> str:
         """A thread in the direct message of a person, as the assistant's pane opens it."""
         if number not in self._threads:
-            opened = self._slack.open_assistant(f"U{number}")
+            opened = self._slack.open_assistant(f"U{number}", is_told=False)
             self._threads[number] = opened["event"]["assistant_thread"]["thread_ts"]
         return self._threads[number]
 
