@@ -28,7 +28,9 @@ class TwilioSettings(BaseModel):
     ] = None
     messaging_service_sid: Annotated[
         str | None,
-        Field(pattern=r"^MG[0-9a-fA-F]{32}$", description="A pool of senders, with `from` or without."),
+        Field(
+            pattern=r"^MG[0-9a-fA-F]{32}$", description="A pool that sends, with `from` or without."
+        ),
     ] = None
     old_auth_tokens: Annotated[
         tuple[SecretStr, ...],

@@ -26,6 +26,10 @@ VARIABLES = {
     "TELEGRAM_BOT_TOKEN": "1:x",
     "TELEGRAM_SECRET": "x",
     "BANK_TOOL_TOKEN": "x",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "x",
+    "TWILIO_OLD_AUTH_TOKEN": "x",
+    "TWILIO_SHARED_KEY": "x",
     "BOT_GATEWAY_SECRET": "x" * 40,
 }
 """What the settings that are left out in the example ask for."""
@@ -58,7 +62,7 @@ def test_every_setting_can_be_set_at_once(tmp_path: Path) -> None:
 
     config = load(path, settings_model_of=REGISTRY.settings_model, environment=VARIABLES)
 
-    assert [channel.name for channel in config.channels()] == ["tg", "site"]
+    assert [channel.name for channel in config.channels()] == ["tg", "sms", "whatsapp", "site"]
     assert "send_statement" in config.settings.tools
 
 
