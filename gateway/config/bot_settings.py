@@ -125,6 +125,22 @@ class RuleSettings(BaseModel):
         return ScriptedRule(**{name: getattr(self, name) for name in RuleSettings.model_fields})
 
 
+class TranscriptionSettings(BaseModel):
+    """`[transcription]`: who puts voice notes into text; nobody, unless `model` is named."""
+
+    model_config = STRICT
+
+    base_url: HttpUrl | None = None
+    api_key: SecretStr | None = None
+    model: Text | None = None
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> TranscriptionSettings:
+        if self.model is None and (self.base_url is not None or self.api_key is not None):
+            raise ValueError("transcription needs a model: its name at the endpoint")
+        return self
+
+
 class ModelSettings(BaseModel):
     """One of `[models.*]`."""
 

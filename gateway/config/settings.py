@@ -11,7 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
-from gateway.config.bot_settings import BotSettings, ModelSettings, ToolSettings
+from gateway.config.bot_settings import (
+    BotSettings,
+    ModelSettings,
+    ToolSettings,
+    TranscriptionSettings,
+)
 from gateway.config.channel_settings import ChannelSettings
 from gateway.config.fields import (
     STRICT,
@@ -204,6 +209,7 @@ class Settings(BaseModel):
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     models: dict[Name, ModelSettings] = Field(default_factory=dict)
+    transcription: TranscriptionSettings = TranscriptionSettings()
     workspaces: tuple[WorkspaceSettings, ...] = ()
     projects: tuple[ProjectSettings, ...] = ()
     bots: tuple[BotSettings, ...] = ()

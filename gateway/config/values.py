@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from gateway.config.bot_settings import AgentSettings, BotSettings, ModelSettings, ToolSettings
 from gateway.config.settings import Settings
 from gateway.domain.bots import Agent, Bot, ToolSpec
 from gateway.domain.channels import ChannelSpec
 from gateway.domain.ids import ProjectId
-from gateway.domain.models import ModelSpec, Secret
+from gateway.domain.models import ModelSpec, Secret, TranscriptionSpec
 from gateway.domain.policy import CallerLimits, Policy, QueueLimits, Retention
 
 DEFAULT_PROJECT = ProjectId("default")
@@ -88,6 +90,17 @@ class Config:
             for name, model in self.settings.models.items()
             if name not in self.unused_models
         }
+
+    def transcription(self) -> TranscriptionSpec | None:
+        """Who puts voice notes into text, if anybody does."""
+        settings = self.settings.transcription
+        if settings.model is None:
+            return None
+        return TranscriptionSpec(
+            base_url=settings.base_url or OPENAI_URL,
+            model=settings.model,
+            api_key=_secret(settings.api_key),
+        )
 
     def channels(self) -> tuple[ChannelSpec, ...]:
         """The configured channels, also those that are switched off."""
@@ -170,7 +183,13 @@ def make_bot(bot: BotSettings, settings: Settings) -> Bot:
         turn_timeout_s=bot.turn_timeout_s,
         window_tokens=bot.window_tokens,
         session_idle_s=bot.session_idle_h * 3600,
+        takes_pictures=any(_takes_pictures(agent, bot, settings) for agent in bot.agents),
     )
+
+
+def _takes_pictures(agent: AgentSettings, bot: BotSettings, settings: Settings) -> bool:
+    model = settings.models.get(agent.model or bot.model or "")
+    return model is not None and model.images
 
 
 def _agent(agent: AgentSettings, bot: BotSettings) -> Agent:
@@ -206,13 +225,17 @@ def _tool(name: str, tool: ToolSettings) -> ToolSpec:
     )
 
 
+def _secret(text: SecretStr | None) -> Secret | None:
+    return Secret(text.get_secret_value()) if text else None
+
+
 def _model(name: str, model: ModelSettings) -> ModelSpec:
     is_remote = model.provider == "openai"
     return ModelSpec(
         name=name,
         provider=model.provider,
         base_url=(model.base_url or OPENAI_URL) if is_remote else None,
-        api_key=Secret(model.api_key.get_secret_value()) if model.api_key else None,
+        api_key=_secret(model.api_key),
         model=model.model or "",
         fallback=model.fallback,
         context_tokens=model.context_tokens,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.agents.model import Model
 from gateway.agents.models import build_models
+from gateway.agents.transcriber import Transcriber, build_transcriber
 from gateway.config.values import Config
 from gateway.daemon.catalogue import bind_again, load_bots, load_tables, thinking
 from gateway.flow.attempt import Think
@@ -30,6 +31,7 @@ class Setup:
     catalogue: Catalogue
     models: Models
     think: Think
+    transcriber: Transcriber | None = None
 
 
 class InForce:
@@ -53,6 +55,10 @@ class InForce:
     def think(self) -> Think:
         """How bots of the catalogue in force think."""
         return self._setup.think
+
+    def transcriber(self) -> Transcriber | None:
+        """Who puts voice notes into text, if anybody does."""
+        return self._setup.transcriber
 
     async def replace(self, config: Config) -> Models | None:
         """Let new turns begin with that configuration; its channels are those at work.
@@ -112,4 +118,5 @@ async def _setup(
         catalogue=Catalogue(bots=bots, channels=channels),
         models=models,
         think=thinking(tools, models),
+        transcriber=build_transcriber(config.transcription(), config.policy().model),
     )

@@ -21,6 +21,7 @@ from gateway.flow.host import ChannelPort, Supervisor
 from gateway.flow.intake import Admission, Intake
 from gateway.flow.janitor import Janitor
 from gateway.flow.live import Live
+from gateway.flow.media import Media, MediaLimits
 from gateway.flow.outbox import Outbox
 from gateway.flow.sealed_notes import NoteSeal
 from gateway.flow.worker import Worker
@@ -112,6 +113,11 @@ def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str, seal: 
         limits=policy.queue,
         history_messages=policy.history_messages,
         wake_outbox=outbox.wake,
+        media=Media(
+            store,
+            transcriber=in_force.transcriber,
+            limits=MediaLimits(file_bytes=policy.callers.file_bytes),
+        ),
     )
     intake = Intake(
         store,

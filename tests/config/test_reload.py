@@ -160,7 +160,7 @@ def test_what_is_made_at_start_waits_for_a_restart(
 
 
 def test_it_is_decided_for_every_table_when_it_changes() -> None:
-    at_once = {"workspaces", "projects", "bots", "tools", "models"}
+    at_once = {"workspaces", "projects", "bots", "tools", "models", "transcription"}
     in_part = {"log", "channels"}
 
     assert {*KEPT_TABLES} | at_once | in_part == set(Settings.model_fields)
