@@ -60,9 +60,8 @@ class LoopGuard:
     def _count(self, chat: _Chat, event: str, message: InboundMessage) -> bool:
         now = self._now()
         chat.counted[event] = now
-        over = [one for one, at in chat.counted.items() if now - at > WINDOW_S]
-        for one in over or list(chat.counted)[: len(chat.counted) - MAX_MESSAGES - 1]:
-            del chat.counted[one]
+        newest = list(chat.counted.items())[-MAX_MESSAGES - 1 :]
+        chat.counted = {one: at for one, at in newest if now - at <= WINDOW_S}
         was_stopped, chat.is_stopped = chat.is_stopped, len(chat.counted) > MAX_MESSAGES
         if chat.is_stopped and not was_stopped:
             log.warning(
