@@ -8,11 +8,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from channels.slack.api import SlackSilence
+from channels.slack.api import SlackError, SlackSilence
 from channels.slack.calls import Calls
+from channels.slack.failures import delivery_error
 from channels.slack.places import Place
 from gateway.contract import ChannelHost, Json
-from gateway.errors import DeliveryLater, DeliveryRefused, GatewayError, NotFound
+from gateway.errors import (
+    DeliveryLater,
+    DeliveryRefused,
+    DeliveryUnknown,
+    GatewayError,
+    NotFound,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,10 @@ class Uploads:
             if not size:
                 raise DeliveryRefused("Slack takes no empty file")
             file_id = await self._upload(place, file, size=size)
-        except SlackSilence as silence:
-            raise DeliveryLater(f"the file did not reach Slack: {silence}") from silence
+        except SlackError as error:
+            if not isinstance(delivery_error(error), DeliveryUnknown):
+                raise
+            raise DeliveryLater(f"the file did not reach Slack: {error}") from error
         except NotFound as error:
             raise DeliveryRefused("the file is not there any more") from error
         params = {
