@@ -6,6 +6,7 @@ by piece, and the words that stand in for a file which cannot be sent. Sends not
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final, Literal, TypedDict
 
 from channels.telegram.uploads import Upload
@@ -110,9 +111,10 @@ async def _bounded(
 ) -> AsyncGenerator[bytes, None]:
     """The pieces of a file, as long as they are not too many."""
     size = len(first)
-    yield first
-    async for piece in rest:
-        size += len(piece)
-        if size > most:
-            raise Unsendable(TOO_LARGE)
-        yield piece
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            size += len(piece)
+            if size > most:
+                raise Unsendable(TOO_LARGE)
+            yield piece

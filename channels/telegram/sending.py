@@ -7,7 +7,6 @@ restart it begins anew. Waits for nothing and repeats nothing that may have arri
 
 import asyncio
 from collections import OrderedDict
-from contextlib import aclosing
 from typing import Final
 
 from channels.telegram.bot_api import BotApi
@@ -80,14 +79,17 @@ class Sender:
             raise DeliveryLater("the file could not be read") from error
 
     async def _post_file(self, media: Json, method: str, parameters: dict[str, object]) -> str:
-        async with aclosing(self._host.open_file(str(media["ref"]))) as file:
-            upload = await upload_of(media, file)
-            try:
-                return await self._api.send(method, parameters, upload=upload)
-            except NoAnswer:
-                if upload.failure is not None:
-                    raise upload.failure from None
-                raise
+        file = self._host.open_file(str(media["ref"]))
+        upload = await upload_of(media, file)
+        try:
+            return await self._api.send(method, parameters, upload=upload)
+        except NoAnswer:
+            if upload.failure is not None:
+                raise upload.failure from None
+            raise
+        finally:
+            if not upload.is_begun:
+                await file.aclose()
 
     def _keep(self, key: tuple[str, str], left: list[Outgoing], first_id: str) -> None:
         """Remember what is left of a part, if any of it has arrived."""

@@ -5,7 +5,8 @@ file.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from aiohttp import MultipartWriter, hdrs
@@ -19,15 +20,18 @@ class Upload:
     field: str
     name: str
     mime: str
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
+    is_begun: bool = False
     is_whole: bool = False
     failure: Exception | None = None
 
     async def read(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, once."""
+        """The bytes, once; whoever reads them ends the reading, also too early."""
+        self.is_begun = True
         try:
-            async for piece in self.pieces:
-                yield piece
+            async with aclosing(self.pieces):
+                async for piece in self.pieces:
+                    yield piece
         except Exception as error:
             self.failure = error
             raise

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from gateway.testing.telegram.faults import ApiError, Refused, bad_request
 from gateway.testing.telegram.spec import Spec, Upload
@@ -57,12 +57,14 @@ async def read_parameters(
     uploads: dict[str, Upload] = {}
     if request.content_type == "application/json":
         typed = await _json_body(request)
+    elif request.content_type == "multipart/form-data":
+        async for part in await request.multipart():
+            if isinstance(part, BodyPartReader) and part.filename is not None:
+                uploads[part.name or ""] = Upload(part.filename, bytes(await part.read()))
+            elif isinstance(part, BodyPartReader):
+                texts[part.name or ""] = await part.text()
     elif request.method == "POST":
-        for name, value in (await request.post()).items():
-            if isinstance(value, web.FileField):
-                uploads[name] = Upload(value.filename, value.file.read())
-            else:
-                texts[name] = value
+        texts |= {name: str(value) for name, value in (await request.post()).items()}
     texts = spec.typed(method, texts) if spec is not None else _guessed(texts)
     return Parameters({**texts, **_unpacked(typed), **_fields_of(uploads)}, uploads)
 
