@@ -77,12 +77,12 @@ def is_empty(markdown: str) -> bool:
 def settled(markdown: str) -> str:
     """As much of a harmless, growing text as will stay like this, whatever comes after it."""
     if any(fence.end == len(markdown) for fence in fences(markdown)):
-        return markdown.rstrip("`~") if markdown.endswith(("`", "~")) else markdown
+        return markdown.rstrip("`~").rstrip()
     line = markdown.rfind("\n") + 1
     done = max((end for _, end in code_of(markdown)), default=0)
     done = max(done, *(m.end() for m in _LINK.finditer(markdown, line)), line)
     unfinished = _UNFINISHED.search(markdown, done)
-    return markdown[: unfinished.start()] if unfinished else markdown
+    return (markdown[: unfinished.start()] if unfinished else markdown).rstrip()
 
 
 def cut(markdown: str, limit: int) -> Iterator[str]:

@@ -101,7 +101,7 @@ async def test_sl_44_a_stream_gets_only_what_is_new() -> None:
             await output.show(text)
 
         added = [call.params["markdown_text"] for call in half.slack.calls_of(APPEND)]
-        assert added == ["One", " two", " ", "[three](http://a.b)!"]
+        assert added == ["One", " two", " [three](http://a.b)!"]
         assert texts(half) == [("One two [three](http://a.b)!", True)]
 
 
