@@ -55,8 +55,8 @@ PACE: Final = Pace(
     address_per_s=1,
     address_burst=3,
     slow=lambda address: address.chat.startswith("-"),
-    slow_per_s=20 / 60,
-    slow_burst=5,
+    slow_per_s=17 / 60,
+    slow_burst=3,
 )
 """30 messages a second for a bot, 1 a second in a chat with short bursts, 20 a minute in a group.
 Bot FAQ of Telegram, "My bot is hitting limits"; read November 2026.

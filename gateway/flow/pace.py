@@ -58,22 +58,30 @@ class Pacer:
         self._pace = pace
         account_burst = max(1.0, pace.account_per_s)
         self._account = Bucket(pace.account_per_s, account_burst, account_burst, now)
-        self._chats: OrderedDict[Address, Bucket] = OrderedDict()
+        self._chats: OrderedDict[str, Bucket] = OrderedDict()
 
     def free(self, *, now: float) -> int:
         """How many messages the account may send right now."""
         return int(min(1000.0, max(0.0, self._account.available(now=now))))
 
     def sent(self, address: Address, *, now: float) -> float:
-        """Count a message; seconds until the next one to that chat should leave."""
+        """Count a message; seconds until the next one to that chat should leave.
+
+        The threads of a chat share its pace.
+        """
         self._account.take(now=now)
         account_wait_s = self._account.wait(now=now)
-        chat = self._chats.get(address)
+        chat = self._chats.get(address.chat)
         if chat is None:
-            burst = float(self._pace.address_burst)
-            chat = self._chats[address] = Bucket(self._pace.address_per_s, burst, burst, now)
-        self._chats.move_to_end(address)
+            chat = self._chats[address.chat] = self._bucket(address, now=now)
+        self._chats.move_to_end(address.chat)
         while len(self._chats) > MAX_CHATS:
             self._chats.popitem(last=False)
         chat.take(now=now)
         return max(account_wait_s, chat.wait(now=now))
+
+    def _bucket(self, address: Address, *, now: float) -> Bucket:
+        pace = self._pace
+        is_slow = pace.slow is not None and pace.slow(address)
+        burst = float(pace.slow_burst if is_slow else pace.address_burst)
+        return Bucket(pace.slow_per_s if is_slow else pace.address_per_s, burst, burst, now)

@@ -23,6 +23,24 @@ def test_chats_do_not_wait_for_each_other() -> None:
     assert pacer.sent(OTHER, now=0) == 1
 
 
+def test_the_threads_of_a_chat_share_its_pace() -> None:
+    pacer = Pacer(Pace(address_per_s=1), now=0)
+
+    pacer.sent(Address("tg", "1", "11"), now=0)
+
+    assert pacer.sent(Address("tg", "1", "12"), now=0) == 2
+
+
+def test_addresses_that_are_slower_have_a_pace_of_their_own() -> None:
+    slow = Pace(
+        address_per_s=1, slow=lambda address: address == OTHER, slow_per_s=0.5, slow_burst=2
+    )
+    pacer = Pacer(slow, now=0)
+
+    assert [pacer.sent(OTHER, now=0) for _ in range(3)] == [0, 2, 4]
+    assert [pacer.sent(CHAT, now=0) for _ in range(2)] == [1, 2]
+
+
 def test_an_account_has_its_own_budget_that_fills_up_again() -> None:
     pacer = Pacer(Pace(account_per_s=2), now=0)
     for _ in range(2):
