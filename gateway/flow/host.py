@@ -16,14 +16,15 @@ from time import monotonic
 import structlog
 
 from gateway.contract import Address, Channel, HealthState, Inbound, Json, Unreadable
+from gateway.domain.ids import FileId
 from gateway.errors import (
     DeliveryRefused,
     GatewayError,
-    NotFound,
     RequestError,
     StoreError,
     Unavailable,
 )
+from gateway.flow.file_bytes import file_bytes
 from gateway.flow.intake import Intake
 from gateway.flow.sealed_notes import NoteSeal
 from gateway.store.protocol import Store
@@ -128,8 +129,9 @@ class ChannelPort:
         await self._store.keep_note(name, key, value)
 
     def open_file(self, ref: str) -> AsyncGenerator[bytes, None]:
-        """The bytes of an attachment; raises NotFound."""
-        raise NotFound(f"There is no file {ref}.")
+        """The bytes of an attachment of the channel's project; raises NotFound."""
+        project_id = self._intake.project_of(self.channel.name)
+        return file_bytes(self._store, project_id, FileId(ref))
 
     async def heard_at(self, account: str, address: Address) -> datetime | None:
         """When a person last wrote at that address, or None."""

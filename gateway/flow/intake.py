@@ -16,6 +16,7 @@ from time import perf_counter
 import structlog
 
 from gateway.contract import Address, Inbound
+from gateway.domain.ids import ProjectId
 from gateway.domain.policy import QueueLimits
 from gateway.errors import Unavailable
 from gateway.flow.accept_times import AcceptTimes
@@ -102,6 +103,10 @@ class Intake:
         position = Cursor(channel, *cursor) if cursor else None
         if entries or position:
             await self.accept(entries, cursor=position)
+
+    def project_of(self, channel: str) -> ProjectId:
+        """Whose channel that is."""
+        return self._catalogue().channels[channel].project_id
 
     def suggestions(self, channel: str) -> Sequence[str]:
         """What the bot of that channel offers to ask first."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from gateway.contract import (
     Address,
+    Attachment,
     Capabilities,
     Channel,
     ChannelHost,
@@ -31,7 +32,7 @@ from gateway.contract import (
     ReplyTo,
     SentQuery,
 )
-from gateway.errors import GatewayError
+from gateway.errors import DeliveryRefused, GatewayError
 from gateway.testing.loopback import Changes
 
 PART_BREAK = "\f"
@@ -181,6 +182,8 @@ class FakeChannel(Channel):
         self.live_error: Exception | None = None
         self.open_error: Exception | None = None
         self.live_kind: LiveKind | None = None
+        self.files: dict[str, Sequence[bytes | Exception | HeldSend]] = {}
+        self.fetches: list[str] = []
         self.render_error: Exception | None = None
         self.on_render: Callable[[], object] | None = None
 
@@ -263,12 +266,14 @@ class FakeChannel(Channel):
             self._changes.tell()
 
     def render(self, message: OutboundMessage) -> list[Json]:
-        """One part for each piece between two `PART_BREAK`s."""
+        """One part for each piece between two `PART_BREAK`s, and one for each file."""
         if self.on_render is not None:
             self.on_render()
         if self.render_error is not None:
             raise self.render_error
-        return [{"text": piece} for piece in message.text.split(PART_BREAK)]
+        texts = message.text.split(PART_BREAK) if message.text or not message.attachments else []
+        files = [{"text": f"[{a.name}]", "file": a.ref} for a in message.attachments]
+        return [*({"text": piece} for piece in texts), *files]
 
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None
@@ -291,6 +296,19 @@ class FakeChannel(Channel):
         self.sent.append(one)
         self._changes.tell()
         return Receipt(provider_id)
+
+    async def fetch(self, attachment: Attachment) -> AsyncGenerator[bytes, None]:
+        """The pieces of a file, with whatever was planned between them; none = it is gone."""
+        self.fetches.append(attachment.ref)
+        self._changes.tell()
+        for piece in self.files.get(attachment.ref, [DeliveryRefused("no such file")]):
+            if isinstance(piece, HeldSend):
+                await piece.release.wait()
+            failure = piece.error if isinstance(piece, HeldSend) else piece
+            if isinstance(failure, Exception):
+                raise failure
+            if isinstance(piece, bytes):
+                yield piece
 
     async def find_sent(self, query: SentQuery) -> Receipt | None:
         """The next planned answer; without one, what was opened is found, and nothing else."""
