@@ -101,6 +101,13 @@ class TelegramServer(People):
             raise RuntimeError("no webhook is set")
         return await asyncio.gather(*(courier.post(update) for _ in range(times)))
 
+    def pass_time(self, seconds: float) -> list[JsonObject]:
+        """Let that much time pass on the platform; gives the updates it does not keep any longer.
+
+        Messages have the dates of its time; limits and retries stay those of the real clock.
+        """
+        return self._queue.pass_time(seconds)
+
     def hold_updates(self) -> None:
         """Keep what people post from now on back, until `release_updates`."""
         self._queue.hold()

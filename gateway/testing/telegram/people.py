@@ -4,8 +4,6 @@ Turns a few words of a test into updates with ids and times and hands them to th
 webhook when one is set. Each `post...` gives the Update back, so that a test can deliver it again.
 """
 
-import time
-
 from gateway.testing.telegram import updates
 from gateway.testing.telegram.chats import Chats, SentMessage
 from gateway.testing.telegram.methods import BotMethods, StoredFile
@@ -41,7 +39,7 @@ class People:
     ) -> JsonObject:
         """Somebody writes; `extra` is laid over the Message (entities, reply_to_message ...)."""
         sender = _person(user)
-        number, now = self._chats.new_id(chat), int(time.time())
+        number, now = self._chats.new_id(chat), int(self._queue.now)
         return self.post(
             updates.text_message(chat, sender, text, message_id=number, date=now, extra=extra)
         )
@@ -50,7 +48,7 @@ class People:
         self, chat: int, user: int | Person, caption: str = "", *, extra: JsonObject | None = None
     ) -> JsonObject:
         """Somebody sends a photo; its bytes can be downloaded."""
-        number, now = self._chats.new_id(chat), int(time.time())
+        number, now = self._chats.new_id(chat), int(self._queue.now)
         file_id = self.add_file(b"\xff\xd8\xff\xe0 a photo", name=f"photo_{number}.jpg")
         return self.post(
             updates.photo_message(
@@ -77,7 +75,7 @@ class People:
         extra: JsonObject | None = None,
     ) -> JsonObject:
         """Somebody sends a file as `kind`: voice, audio, video, video_note, animation, document."""
-        number, now = self._chats.new_id(chat), int(time.time())
+        number, now = self._chats.new_id(chat), int(self._queue.now)
         file_id = self.add_file(content, name=name or f"{kind}_{number}")
         file: JsonObject = {"file_id": file_id, "file_unique_id": f"{file_id}-u"}
         told = {"file_name": name, "mime_type": mime, "file_size": len(content)}
@@ -104,7 +102,7 @@ class People:
 
     def post_edit(self, update: JsonObject, text: str) -> JsonObject:
         """Somebody edits the message of an earlier update."""
-        now = int(time.time())
+        now = int(self._queue.now)
         return self.post(updates.edited_message(update["message"], text, edit_date=now))
 
     def press(self, sent: SentMessage, user: int | Person, data: str) -> JsonObject:
@@ -149,7 +147,9 @@ class People:
         old, new = ("member", "kicked") if blocked else ("kicked", "member")
         (self._chats.blocked.add if blocked else self._chats.blocked.discard)(person.id)
         return self.post(
-            updates.membership(person.id, person, self.bot, old=old, new=new, date=int(time.time()))
+            updates.membership(
+                person.id, person, self.bot, old=old, new=new, date=int(self._queue.now)
+            )
         )
 
 

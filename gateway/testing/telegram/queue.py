@@ -7,6 +7,7 @@ first with a conflict. It does not deliver to webhooks; `telegram_webhook.py` ta
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,9 @@ from gateway.testing.wire import JsonObject
 
 MAX_POLL_S: Final = 50
 MAX_BATCH: Final = 100
+KEPT_S: Final = 24 * 3600
+"""How long an update waits: 24 hours at most (Bot API, "Getting updates")."""
+
 MAX_AHEAD: Final = 10
 """An offset further beyond the newest update than this is not believed."""
 
@@ -28,6 +32,9 @@ class UpdateQueue:
         self.offset = 0
         self.allowed: frozenset[str] = DEFAULT_KINDS
         self._pending: dict[int, JsonObject] = {}
+        self._posted_at: dict[int, float] = {}
+        self._expired: set[int] = set()
+        self._ahead_s = 0.0
         self._repeats: list[JsonObject] = []
         self._held: list[JsonObject] | None = None
         self._poll: asyncio.Future[None] | None = None
@@ -37,6 +44,24 @@ class UpdateQueue:
     def pending(self) -> list[JsonObject]:
         """Updates that are not confirmed."""
         return list(self._pending.values())
+
+    @property
+    def now(self) -> float:
+        """The platform's time, in seconds since 1970."""
+        return time.time() + self._ahead_s
+
+    def pass_time(self, seconds: float) -> list[JsonObject]:
+        """Let that much time pass; gives the updates that waited too long and are gone."""
+        self._ahead_s += seconds
+        late = [key for key in self._pending if self.now - self._posted_at[key] > KEPT_S]
+        self._expired.update(late)
+        expired = [self._pending.pop(key) for key in late]
+        self._on_change()
+        return expired
+
+    def is_expired(self, update_id: int) -> bool:
+        """The update has waited too long and is not delivered any more."""
+        return update_id in self._expired
 
     def allow(self, kinds: list[str] | None) -> None:
         """Keep the choice of `allowed_updates`: None keeps the last one, [] is the default."""
@@ -53,6 +78,7 @@ class UpdateQueue:
             return None
         update = {"update_id": self.next_id, **content}
         self.next_id += 1
+        self._posted_at[update["update_id"]] = self.now
         if self._held is not None:
             self._held.append(update)
             return update

@@ -136,7 +136,7 @@ class WebhookCourier:
 
     async def _deliver(self, update: JsonObject) -> None:
         failures, delay_s = 0, 1.0
-        while True:
+        while not self._queue.is_expired(update["update_id"]):
             attempt = await self.post(update)
             if attempt.is_success or not self._retry.enabled:
                 self._queue.forget(update["update_id"])

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gateway.testing import TelegramServer, other_poller
 from tests.testing.telegram.client import client_of
 
@@ -210,3 +212,16 @@ async def test_planned_faults_can_all_be_forgotten():
 
         assert refused["error_code"] == 409
         assert await client.result("getUpdates") == []
+
+
+async def test_an_update_is_kept_for_a_day_by_the_platforms_own_time():
+    async with TelegramServer() as telegram, client_of(telegram) as client:
+        telegram.post_text(7, 7, "first")
+        assert telegram.pass_time(12 * 3600) == []
+        telegram.post_text(7, 7, "second")
+
+        [gone] = telegram.pass_time(13 * 3600)
+        [left] = await client.result("getUpdates")
+
+    assert (gone["message"]["text"], left["message"]["text"]) == ("first", "second")
+    assert left["message"]["date"] - gone["message"]["date"] == pytest.approx(12 * 3600, abs=2)

@@ -234,3 +234,16 @@ async def test_updates_without_a_chat_are_delivered_in_the_order_of_their_sender
         await telegram.wait_until_confirmed()
 
     assert sorted(update["update_id"] for update in hook.got) == [1000, 1001, 1002]
+
+
+async def test_an_update_that_waited_for_a_day_is_not_delivered_any_more():
+    async with TelegramServer(retry=FAST) as telegram, hooked(telegram) as (hook, _):
+        hook.answers = [web.Response(status=500) for _ in range(8)]
+        telegram.post_text(7, 7, "late")
+        await hook.wait_for(2)
+        telegram.pass_time(25 * 3600)
+        telegram.post_text(7, 7, "next")
+        await telegram.wait_until(lambda: telegram.attempts[-1].is_success, timeout_s=15)
+
+    assert hook.texts[-1] == "next"
+    assert telegram.attempts[-1].update_id == telegram.attempts[0].update_id + 1
