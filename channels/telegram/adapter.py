@@ -147,7 +147,7 @@ class TelegramChannel(Channel):
 
     def render(self, message: OutboundMessage) -> list[Json]:
         """Parts of at most 4096 UTF-16 units with their formatting beside them."""
-        return parts(message)
+        return parts(message, rich=self._options.rich_messages)
 
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None = None

@@ -46,6 +46,9 @@ class TelegramSettings(BaseModel):
     link_previews: Annotated[
         bool, Field(description="Whether links in replies unfold into a preview.")
     ] = False
+    rich_messages: Annotated[
+        bool, Field(description="Whether long replies go as one message with headings and tables.")
+    ] = False
 
     @model_validator(mode="after")
     def _secrets_have_their_form(self) -> Self:

@@ -15,6 +15,7 @@ def test_a_token_is_enough():
     assert settings.groups == "mention"
     assert settings.base_url == "https://api.telegram.org"
     assert not settings.link_previews
+    assert not settings.rich_messages
 
 
 @pytest.mark.parametrize(
