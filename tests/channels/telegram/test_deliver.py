@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from channels.telegram.bot_api import SENDS_AT_ONCE
-from gateway.contract import Address, AddressMoved, Receipt
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
+from gateway.contract import Address, Receipt
+from gateway.errors import DeliveryLater, DeliveryRefused
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
@@ -17,7 +17,8 @@ from tests.channels.telegram.running import Running, channel_for, connected
 MIGRATED = -1_000_000_000_123
 
 
-async def test_a_part_is_sent_once_and_its_receipt_is_telegrams_message_id():
+@pytest.mark.proves("TG-43")
+async def test_tg_43_a_part_is_sent_once_with_entities_and_its_receipt_is_telegrams_message_id():
     async with connected() as running:
         provider_id = await running.send("**hello**")
 
@@ -37,7 +38,8 @@ async def test_code_and_links_keep_language_and_address():
         assert code["language"] == "python"
 
 
-async def test_link_previews_are_off_unless_configured():
+@pytest.mark.proves("TG-46")
+async def test_tg_46_link_previews_are_off_unless_configured():
     async with connected() as quiet, connected(link_previews=True) as showing:
         await quiet.send("https://x.example")
         await showing.send("https://x.example")
@@ -47,68 +49,22 @@ async def test_link_previews_are_off_unless_configured():
         assert shown["link_preview_options"]["is_disabled"] is False
 
 
-async def test_a_thread_is_answered_in_the_thread():
+@pytest.mark.proves("TG-21")
+async def test_tg_21_a_thread_is_answered_in_the_thread():
     async with connected() as running:
         await running.send("hello", chat=-5, thread="12")
 
         assert running.telegram.sent()[0].thread == 12
 
 
-async def test_a_group_message_is_answered_as_a_reply_that_survives_its_deletion():
+@pytest.mark.proves("TG-22")
+async def test_tg_22_a_group_message_is_answered_as_a_reply_that_survives_its_deletion():
     async with connected() as running:
         asked = running.telegram.post_text(-5, 7, "question")["message"]["message_id"]
         await running.send("answer", chat=-5, reply_to=str(asked))
 
         parameters = running.telegram.sent()[0].params["reply_parameters"]
         assert parameters == {"message_id": asked, "allow_sending_without_reply": True}
-
-
-async def test_formatting_that_telegram_cannot_read_goes_out_plain_at_once():
-    async with connected() as running:
-        running.telegram.fail("sendMessage", faults.cannot_parse_entities())
-        await running.send("**hello**")
-
-        assert len(running.telegram.calls_of("sendMessage")) == 2
-        [sent] = running.telegram.sent()
-        assert (sent.text, sent.entities) == ("hello", ())
-
-
-async def test_plain_text_that_telegram_cannot_read_is_not_sent_again():
-    async with connected() as running:
-        running.telegram.fail("sendMessage", faults.cannot_parse_entities(), times=None)
-
-        with pytest.raises(DeliveryRefused):
-            await running.send("**hello**")
-        assert len(running.telegram.calls_of("sendMessage")) == 2
-
-
-async def test_a_deleted_question_is_answered_without_pointing_to_it():
-    async with connected() as running:
-        gone = faults.ApiError(400, "Bad Request: message to be replied not found")
-        running.telegram.fail("sendMessage", gone)
-        await running.send("answer", chat=-5, reply_to="99")
-
-        assert running.telegram.sent()[0].reply_to is None
-
-
-async def test_a_deleted_thread_is_answered_in_the_chat():
-    async with connected() as running:
-        gone = faults.ApiError(400, "Bad Request: message thread not found")
-        running.telegram.fail("sendMessage", gone)
-        await running.send("answer", chat=-5, thread="12")
-
-        assert running.telegram.sent()[0].thread is None
-
-
-async def test_an_upgraded_group_gets_the_message_and_the_gateway_learns_its_new_id():
-    async with connected() as running:
-        running.telegram.fail("sendMessage", faults.migrated_to(MIGRATED))
-        await running.send("hello", chat=-5)
-
-        assert [sent.chat for sent in running.telegram.sent()] == [MIGRATED]
-        [moved] = running.host.inbound
-        assert isinstance(moved, AddressMoved)
-        assert (moved.old.chat, moved.new.chat) == ("-5", str(MIGRATED))
 
 
 async def test_a_move_that_cannot_be_stored_does_not_fail_the_delivery():
@@ -119,50 +75,8 @@ async def test_a_move_that_cannot_be_stored_does_not_fail_the_delivery():
         assert await running.send("hello", chat=-5)
 
 
-async def test_a_group_that_moves_for_ever_ends_in_a_refusal():
-    async with connected() as running:
-        running.telegram.fail("sendMessage", faults.migrated_to(MIGRATED), times=None)
-
-        with pytest.raises(DeliveryRefused):
-            await running.send("hello", chat=-5)
-        assert len(running.telegram.calls_of("sendMessage")) == 2
-
-
-@pytest.mark.parametrize(
-    ("fault", "scope"),
-    [
-        (faults.blocked_by_user(), "address"),
-        (faults.ApiError(403, "Forbidden: user is deactivated"), "address"),
-        (faults.ApiError(403, "Forbidden: bot was kicked from the group chat"), "address"),
-        (faults.chat_not_found(), "address"),
-        (faults.ApiError(400, "Bad Request: PEER_ID_INVALID"), "address"),
-        (faults.ApiError(400, "Bad Request: message is too long"), "part"),
-        (faults.ApiError(413, "Request Entity Too Large"), "part"),
-        (faults.unauthorized(), "account"),
-        (faults.ApiError(404, "Not Found"), "account"),
-    ],
-    ids=lambda value: getattr(value, "description", value),
-)
-async def test_a_lasting_refusal_says_how_far_it_reaches(fault, scope):
-    async with connected() as running:
-        running.telegram.fail("sendMessage", fault)
-
-        with pytest.raises(DeliveryRefused) as refused:
-            await running.send("hello")
-        assert refused.value.scope == scope
-        assert len(running.telegram.calls_of("sendMessage")) == 1
-
-
-async def test_being_too_fast_is_passed_on_with_telegrams_waiting_time():
-    async with connected() as running:
-        running.telegram.fail("sendMessage", faults.flood(17))
-
-        with pytest.raises(DeliveryLater) as later:
-            await running.send("hello")
-        assert (later.value.retry_after_s, later.value.scope) == (17, "address")
-
-
-async def test_being_too_fast_in_three_chats_pauses_the_account():
+@pytest.mark.proves("TG-42")
+async def test_tg_42_being_too_fast_in_three_chats_pauses_the_account():
     async with connected() as running:
         running.telegram.fail("sendMessage", faults.flood(3), times=None)
         scopes = []
@@ -181,35 +95,6 @@ async def test_a_throttling_without_a_waiting_time_still_is_one():
         with pytest.raises(DeliveryLater) as later:
             await running.send("hello")
         assert later.value.retry_after_s == 1
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        faults.ApiError(500, "Internal Server Error"),
-        misbehaviour.HtmlError(502),
-        misbehaviour.HtmlError(200, "<html>hotel login</html>"),
-        misbehaviour.Drop(accepted=True),
-        misbehaviour.Drop(accepted=False),
-    ],
-    ids=["500", "502", "no json", "dropped after", "dropped before"],
-)
-async def test_no_readable_answer_leaves_the_delivery_in_doubt(fault):
-    async with connected() as running:
-        running.telegram.fail("sendMessage", fault)
-
-        with pytest.raises(DeliveryUnknown):
-            await running.send("hello")
-        assert len(running.telegram.calls_of("sendMessage")) == 1
-
-
-async def test_an_answer_that_comes_too_late_leaves_the_delivery_in_doubt(monkeypatch):
-    monkeypatch.setattr("channels.telegram.transport.READ_S", 0.1)
-    async with connected() as running:
-        running.telegram.fail("sendMessage", misbehaviour.Hang(accepted=True))
-
-        with pytest.raises(DeliveryUnknown):
-            await running.send("hello")
 
 
 async def test_a_platform_that_cannot_be_reached_has_certainly_not_got_it():
@@ -242,7 +127,8 @@ async def test_an_address_that_telegram_never_gave_is_refused():
         assert running.telegram.calls_of("sendMessage") == []
 
 
-async def test_long_replies_arrive_whole_and_in_order():
+@pytest.mark.proves("C-11")
+async def test_c_11_long_replies_arrive_whole_and_in_order():
     words = [f"word{n}" for n in range(3000)]
     async with connected() as running:
         address = Address("tg", "7")
