@@ -264,7 +264,10 @@ class _Settling:
                     writer.max_bytes = self._limits.of_type(file_type)
         if not writer.size_bytes:
             raise _Refused(words.EMPTY)
-        return file_type or find_type(writer.head, claimed=part.mime)
+        if file_type is None:
+            file_type = find_type(writer.head, claimed=part.mime)
+            self._check_type(file_type, writer.size_bytes)
+        return file_type
 
     async def _patiently(self, work: Callable[[], Awaitable[Result]], *, otherwise: str) -> Result:
         """The result of some work, tried again while its failure may pass."""

@@ -19,6 +19,7 @@ from uuid import UUID
 from gateway.agents.journal import TurnJournal
 from gateway.agents.orchestrator import run_turn
 from gateway.agents.tools.table import ToolTable
+from gateway.agents.transcriber import Transcriber
 from gateway.contract import Address, Attachment, Capabilities, InboundMessage, Sender
 from gateway.domain.access import Principal
 from gateway.domain.bots import Agent, Bot, ToolSpec
@@ -36,6 +37,7 @@ from gateway.flow.host import ChannelPort, Supervisor
 from gateway.flow.intake import Admission, Intake
 from gateway.flow.janitor import Janitor, JanitorTimes
 from gateway.flow.live import Live
+from gateway.flow.media import Media, MediaLimits
 from gateway.flow.outbox import Outbox
 from gateway.flow.sealed_notes import NoteSeal
 from gateway.flow.worker import Worker, WorkerTimes
@@ -69,6 +71,7 @@ BOT = Bot(
     is_default=True,
 )
 QUICK = WorkerTimes(poll_s=0.02, heartbeat_s=0.05, commit_patience_s=5, give_back_patience_s=2)
+QUICK_MEDIA = MediaLimits(fetch_s=1, turn_s=3, retry_delays_s=(0.01, 0.02))
 QUICK_DOUBT = DoubtTimes(check_s=0.02, pace_s=0, ask_again_s=0.05, ask_timeout_s=0.2)
 QUICK_UPKEEP = JanitorTimes(beat_s=0.02, disk_check_s=0.02, sweep_s=0.02)
 _numbers = count(1)
@@ -286,6 +289,8 @@ async def house(
     is_alone: bool = True,
     worker_times: WorkerTimes = QUICK,
     outbox_poll_s: float = 0.02,
+    media_limits: MediaLimits = QUICK_MEDIA,
+    transcriber: Transcriber | None = None,
     **binding_fields: Any,
 ) -> AsyncIterator[House]:
     """Build everything over the store in that directory (or the given one); nothing runs yet."""
@@ -310,6 +315,8 @@ async def house(
             is_alone=is_alone,
             worker_times=worker_times,
             outbox_poll_s=outbox_poll_s,
+            media_limits=media_limits,
+            transcriber=transcriber,
             binding_fields=binding_fields,
         )
 
@@ -329,6 +336,8 @@ def _build(
     is_alone: bool,
     worker_times: WorkerTimes,
     outbox_poll_s: float,
+    media_limits: MediaLimits,
+    transcriber: Transcriber | None,
     binding_fields: dict[str, Any],
 ) -> House:
     flaky = FlakyStore(real)
@@ -361,6 +370,7 @@ def _build(
         limits=limits,
         history_messages=100,
         wake_outbox=outbox.wake,
+        media=Media(store, transcriber=lambda: transcriber, limits=media_limits),
         times=worker_times,
     )
     intake = Intake(
