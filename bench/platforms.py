@@ -24,6 +24,7 @@ from bench.load import new_client
 TOKEN = "123456:bench"
 SECRET = "bench-secret"
 CHATS = 16
+SAYING = "Hello there, how are you doing today? This is number"
 REPLY_WITHIN_S = 30.0
 
 
@@ -120,7 +121,7 @@ class Telegram(Platform):
                 "date": int(time.time()),
                 "chat": {"id": int(chat), "type": "private", "first_name": "Ada"},
                 "from": person,
-                "text": "Hello there, how are you doing today?",
+                "text": f"{SAYING} {number}",
             },
         }
         headers = {
@@ -168,7 +169,7 @@ class Slack(Platform):
             "channel": self.chat(chat),
             "user": f"U{chat}",
             "team": "T1",
-            "text": "Hello there, how are you doing today?",
+            "text": f"{SAYING} {number}",
             "ts": f"{stamp}.{number:06}",
             "event_ts": f"{stamp}.{number:06}",
         }
