@@ -18,7 +18,7 @@ import structlog
 from channels.slack.api import SlackApi, SlackError, SlackRefused, SlackSilence
 from channels.slack.settings import SlackSettings
 from gateway.contract import ChannelHost, Json
-from gateway.errors import DeliveryLater, DeliveryRefused
+from gateway.errors import DeliveryLater, DeliveryRefused, GatewayError, StoreError
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class Installations:
         self._clock = clock
         self._known: dict[str, Installation] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._unsaved: set[str] = set()
         self._single: str | None = None
 
     @property
@@ -97,23 +98,31 @@ class Installations:
         """The token to call Slack with for that team.
 
         Raises DeliveryRefused(scope="address") where the app is not installed, and DeliveryLater
-        when its token has ended and could not be exchanged just now.
+        when its token has ended and could not be exchanged just now, or cannot be read.
         """
-        found = await self.find(team)
-        if found is None:
-            raise DeliveryRefused(f"the app is not installed in {team}", scope="address")
+        found = await self._found(team)
         if not self._ends_soon(found):
             return found.token
         async with self._turns[team]:
-            found = await self.find(team)
-            if found is None:
-                raise DeliveryRefused(f"the app is not installed in {team}", scope="address")
+            found = await self._found(team)
             return (await self._exchanged(found)).token if self._ends_soon(found) else found.token
+
+    async def _found(self, team: str) -> Installation:
+        try:
+            found = await self.find(team)
+        except StoreError as error:
+            raise DeliveryLater(error.message, scope="account") from error
+        if found is None:
+            raise DeliveryRefused(f"the app is not installed in {team}", scope="address")
+        if team in self._unsaved:
+            await self._save(found)
+        return found
 
     async def keep(self, installation: Installation) -> None:
         """Somebody installed the app, or its token was exchanged; encrypted on disk."""
         await self._host.keep_note(_key(installation.team), asdict(installation), is_secret=True)
         self._known[installation.team] = installation
+        self._unsaved.discard(installation.team)
 
     async def remove(self, team: str) -> None:
         """The app is gone from that team; nothing is sent there any more.
@@ -124,6 +133,7 @@ class Installations:
         if self._settings.bot_token is None:
             await self._host.keep_note(_key(team), None)
         self._known.pop(team, None)
+        self._unsaved.discard(team)
 
     async def after_refusal(self, team: str, *, token: str, error: str) -> str | None:
         """Slack refused that token (`TOKEN_REFUSED`): another one worth one more try, or None.
@@ -173,9 +183,18 @@ class Installations:
             refresh_token=answer.get("refresh_token") or found.refresh_token,
             expires_at=_end_of(answer, now=self._clock()),
         )
-        await self.keep(fresh)
+        self._known[found.team] = fresh
+        self._unsaved.add(found.team)
         _log.info("slack_token_exchanged", team=found.team)
+        await self._save(fresh)
         return fresh
+
+    async def _save(self, fresh: Installation) -> None:
+        """Keep a fresh token; the old one is gone, so what cannot be stored now is stored later."""
+        try:
+            await self.keep(fresh)
+        except GatewayError as error:
+            _log.error("slack_token_not_kept", team=fresh.team, code=error.code)
 
     async def install(self, code: str, *, redirect_uri: str) -> Installation:
         """Exchange the code that a browser brought for an installation, and keep it.

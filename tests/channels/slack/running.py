@@ -1,18 +1,20 @@
 """A Slack channel between a fake Slack and a fake gateway, with short waiting times."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from channels.slack.adapter import SlackChannel
 from channels.slack.settings import SlackSettings
 from channels.slack.socket_mode import SocketTimes
 from gateway.contract import Address, Inbound
 from gateway.testing.host import FakeHost
+from gateway.testing.process import free_port
 from gateway.testing.slack.deliveries import EventRetry
 from gateway.testing.slack.endpoint import SlackServer
 
@@ -47,12 +49,11 @@ def channel_for(
     slack: SlackServer,
     settings: SlackSettings | None = None,
     *,
-    public_url: str = "http://127.0.0.1:1",
     name: str = "slack",
     **changed: Any,
 ) -> SlackChannel:
     settings = settings or settings_for(slack, **changed)
-    channel = SlackChannel(name, settings, public_url=public_url)
+    channel = SlackChannel(name, settings, public_url=f"http://127.0.0.1:{free_port()}")
     channel.socket_times = QUICK_SOCKETS
     return channel
 
@@ -77,26 +78,26 @@ class Running:
 
 @asynccontextmanager
 async def served(channel: SlackChannel) -> AsyncIterator[str]:
-    """The channel's routes on a free port; gives the address of its own path."""
+    """The channel's routes below its public address; gives the address of its own path."""
     app = web.Application()
     app.add_routes(channel.routes())
-    async with TestServer(app) as server:
-        channel.public_url = str(server.make_url("")).rstrip("/")
+    async with TestServer(app, port=URL(channel.public_url).port):
         yield f"{channel.public_url}/hooks/{channel.name}"
 
 
 @asynccontextmanager
 async def hooked(
-    slack: SlackServer | None = None,
-    settings: SlackSettings | None = None,
+    slack: AbstractAsyncContextManager[SlackServer] | None = None,
     *,
     host: FakeHost | None = None,
+    oauth: bool = False,
     **changed: Any,
 ) -> AsyncIterator[Running]:
-    """Able to hear over HTTP."""
+    """Able to hear over HTTP; with `oauth` the app is not installed anywhere yet."""
     host = host or FakeHost()
     async with slack or SlackServer(retry=QUICK_RETRY) as server:
-        channel = channel_for(server, settings, **changed)
+        settings = by_oauth(server, **changed) if oauth else settings_for(server, **changed)
+        channel = channel_for(server, settings)
         async with served(channel) as url, channel.connected(host), channel.receiving():
             listen(server, url)
             yield Running(channel, host, server, url)
@@ -111,16 +112,19 @@ def listen(slack: SlackServer, url: str) -> None:
 
 @asynccontextmanager
 async def socketed(
-    slack: SlackServer | None = None,
-    settings: SlackSettings | None = None,
+    slack: AbstractAsyncContextManager[SlackServer] | None = None,
     *,
     host: FakeHost | None = None,
+    times: SocketTimes = QUICK_SOCKETS,
+    waits: bool = True,
     **changed: Any,
 ) -> AsyncIterator[Running]:
-    """Able to hear by Socket Mode."""
+    """Able to hear by Socket Mode; `waits` until it does."""
     host = host or FakeHost()
     async with slack or SlackServer(retry=QUICK_RETRY) as server:
-        channel = channel_for(server, settings, receive="socket", **changed)
+        channel = channel_for(server, receive="socket", **changed)
+        channel.socket_times = times
         async with channel.connected(host), channel.receiving():
-            await server.wait_for_sockets()
+            if waits:
+                await server.wait_for_sockets()
             yield Running(channel, host, server)

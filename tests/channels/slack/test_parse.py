@@ -17,6 +17,10 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 READING = Reading(channel="slack", team="T1", bot_user="U0BOT")
 TS = "1531420618.000200"
 ROOT = "1531420600.000100"
+FIELDS = (
+    *("type", "subtype", "channel", "channel_type", "ts", "thread_ts", "user"),
+    *("text", "message", "previous_message", "files", "bot_id", "tokens"),
+)
 
 
 def told(event: dict[str, Any], **outer: Any) -> dict[str, Any]:
@@ -316,10 +320,7 @@ def test_sl_27_files_come_with_what_is_known_of_them_and_without_a_secret():
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(
-                    [*("type", "subtype", "channel", "channel_type", "ts", "thread_ts", "user")]
-                    + [*("text", "message", "previous_message", "files", "bot_id", "tokens")]
-                ),
+                st.sampled_from(FIELDS),
                 inner,
                 max_size=6,
             )
