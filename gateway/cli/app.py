@@ -37,6 +37,7 @@ ENTRIES = {
     "chat": Entry("chat", "Talk to a bot in the terminal."),
     "key": Entry("key", "Make, list, rotate and revoke API keys."),
     "sessions": Entry("sessions", "List sessions, show their transcripts."),
+    "participants": Entry("participants", "Show people, link them across channels."),
     "explain": Entry("explain", "Show everything that happened to a message, turn or session."),
     "dlq": Entry("dlq", "Look at dead letters, send them again or drop them."),
     "turns": Entry("turns", "Show turns that do not go on, and why."),

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from gateway.config.values import Config
 from gateway.daemon.secret import server_secret
+from gateway.domain.ids import SessionId
 from gateway.service.access import AccessService
 from gateway.service.dead_letters import DeadLetterService
 from gateway.service.keys import KeyService
 from gateway.service.operations import OperationsService
 from gateway.service.signing import Signer
+from gateway.service.standing import StandingService
 from gateway.service.stuck import StuckTurns
 from gateway.store.copies import Backup, Restored, Tell
 from gateway.store.open import backup_store, migrate_store, open_store, restore_store
@@ -31,6 +33,7 @@ class Desk:
     operations: OperationsService
     dead_letters: DeadLetterService
     stuck: StuckTurns
+    standing: StandingService
 
 
 @asynccontextmanager
@@ -47,7 +50,12 @@ async def beside(config: Config) -> AsyncIterator[Desk]:
             operations=OperationsService(store, projects=projects),
             dead_letters=DeadLetterService(store, channels=channels),
             stuck=StuckTurns(store, bots=bots, channels=channels),
+            standing=StandingService(store, signer, stop=_nothing_runs_here),
         )
+
+
+def _nothing_runs_here(session_id: SessionId) -> None:
+    """A daemon beside us learns from the store what is to stop, with its next heartbeat."""
 
 
 def migrate(config: Config) -> list[int]:

@@ -37,6 +37,7 @@ from gateway.service.people import PeopleService
 from gateway.service.repeats import RepeatService
 from gateway.service.services import Services
 from gateway.service.signing import Signer
+from gateway.service.standing import StandingService
 from gateway.service.visits import VisitService
 from gateway.store.protocol import Store
 from gateway.store.protocol.coordination import Instance
@@ -152,6 +153,7 @@ def _services(config: Config, store: Store, flow: Flow, *, started_at: datetime)
         chat=chat,
         history=HistoryService(store, flow.current, cancel=chat.cancel),
         people=PeopleService(store),
+        standing=StandingService(store, signer, stop=flow.worker.cancel_session),
         bots=BotsService(
             flow.current, flow.supervisor.health, store.depth_by_channel, flow.outbox.last_out_at
         ),

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.domain.conversation import Message, Session, SessionStatus
-from gateway.domain.ids import ProjectId, SessionId, TurnId
+from gateway.domain.ids import ParticipantId, ProjectId, SessionId, TurnId
+from gateway.domain.people import Participant
 from gateway.errors import NotFound
 from gateway.service.story import Step, TurnStory, tell
 from gateway.store.protocol import Store
@@ -24,6 +25,7 @@ __all__ = [
     "Finding",
     "GatewayStatus",
     "OperationsService",
+    "Person",
     "Process",
     "QueueDepth",
     "Step",
@@ -79,6 +81,15 @@ class Explanation:
     asked: str
     session: Session
     stories: Sequence[TurnStory] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A participant, what callers keep about them, and their newest sessions, newest first."""
+
+    participant: Participant
+    document: Mapping[str, Any]
+    sessions: Sequence[Session]
 
 
 class OperationsService:
@@ -145,6 +156,18 @@ class OperationsService:
         if session is None:
             raise NotFound(f"{identifier} was removed meanwhile.")
         return await self._explained(identifier, session, turn_id=turn_id)
+
+    async def person(self, identifier: str, *, sessions: int = 20) -> Person:
+        """A participant, also by an id that was merged into theirs; raises NotFound."""
+        found = await self._store.find_participant(ParticipantId(identifier))
+        participant = found and await self._store.participant(*found)
+        if not participant:
+            raise NotFound(f"There is no participant {identifier}.")
+        project_id, participant_id = participant.project_id, participant.id
+        document = await self._store.data(project_id, participant_id)
+        which = SessionFilter(participant_id=participant_id)
+        newest = await self._store.sessions(project_id, which, page=Page(limit=sessions))
+        return Person(participant=participant, document=document.value, sessions=newest)
 
     async def _explained(
         self, identifier: str, session: Session, *, turn_id: TurnId | None

@@ -13,6 +13,7 @@ from gateway.service.keys import KeyService
 from gateway.service.people import PeopleService
 from gateway.service.repeats import RepeatService
 from gateway.service.signing import Signer
+from gateway.service.standing import StandingService
 from gateway.service.visits import VisitService
 
 __all__ = ["Services"]
@@ -25,6 +26,7 @@ class Services:
     chat: ChatService
     history: HistoryService
     people: PeopleService
+    standing: StandingService
     bots: BotsService
     access: AccessService
     keys: KeyService

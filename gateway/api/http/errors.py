@@ -36,6 +36,17 @@ class WrongMethod(RequestError):
         self.allowed = tuple(sorted(allowed))
 
 
+class MovedForGood(RequestError):
+    """It is part of something else now: ask at `location` (RFC 9110, 15.4.9)."""
+
+    status = 308
+    default_code = "merged"
+
+    def __init__(self, message: str, *, location: str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
 class WrongMedia(RequestError):
     """The body is not in a format that is read here."""
 
@@ -105,6 +116,8 @@ def add_error_headers(response: web.StreamResponse, error: RequestError) -> None
         response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, WrongMethod):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, MovedForGood):
+        response.headers["Location"] = error.location
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import get_args
 
 from gateway.api.http.endpoints import Answer, Call, Endpoint
-from gateway.api.native import ids
 from gateway.api.native.etags import etag, tagged, wanted_version
 from gateway.api.native.lists import asked_page, dated_cursor, links
+from gateway.api.native.people_standing import present_id
 from gateway.api.native.wire.common import ListOut, PageQuery
 from gateway.api.native.wire.people import (
     DataOut,
@@ -60,7 +60,7 @@ async def list_participants(call: Call) -> Answer:
 
 async def read_participant(call: Call) -> Answer:
     """One participant."""
-    participant_id = ids.participant_id(call.path("id"))
+    participant_id = await present_id(call)
     participant = await call.services.people.participant(call.principal, participant_id)
     return tagged(call, Answer(document=participant_out(participant)), participant.updated_at)
 
@@ -68,7 +68,7 @@ async def read_participant(call: Call) -> Answer:
 async def change_participant(call: Call) -> Answer:
     """Change what is given."""
     body = await call.body(ParticipantPatch)
-    people, participant_id = call.services.people, ids.participant_id(call.path("id"))
+    people, participant_id = call.services.people, await present_id(call)
     if "If-Match" in call.request.headers:
         present = await people.participant(call.principal, participant_id)
         if call.request.headers["If-Match"].strip() not in ("*", etag(present.updated_at)):
@@ -81,7 +81,7 @@ async def change_participant(call: Call) -> Answer:
 
 async def read_data(call: Call) -> Answer:
     """The document kept about a participant (and agent)."""
-    participant_id = ids.participant_id(call.path("id"))
+    participant_id = await present_id(call)
     agent = call.query(DataQuery).agent
     document = await call.services.people.data(call.principal, participant_id, agent=agent)
     return _document(call, document)
@@ -91,7 +91,7 @@ async def put_data(call: Call) -> Answer:
     """Replace that document."""
     document = await call.services.people.put_data(
         call.principal,
-        ids.participant_id(call.path("id")),
+        await present_id(call),
         await call.document(),
         agent=call.query(DataQuery).agent,
         if_version=wanted_version(call),
@@ -103,7 +103,7 @@ async def patch_data(call: Call) -> Answer:
     """Merge into that document (RFC 7396)."""
     document = await call.services.people.merge_data(
         call.principal,
-        ids.participant_id(call.path("id")),
+        await present_id(call),
         await call.document(),
         agent=call.query(DataQuery).agent,
         if_version=wanted_version(call),
@@ -120,7 +120,7 @@ def _invalid(name: str, detail: str) -> Unprocessable:
     return Unprocessable("The path is not valid.", fields=fields)
 
 
-_DATA_ERRORS = (404, 409, 412)
+_DATA_ERRORS = (308, 404, 409, 412)
 
 ENDPOINTS = (
     Endpoint(
@@ -160,7 +160,7 @@ ENDPOINTS = (
         tag="Participants",
         demands="participants:read",
         answers={200: ParticipantOut, 304: None},
-        errors=(404, 410),
+        errors=(308, 404, 410),
         has_etag=True,
     ),
     Endpoint(
@@ -173,7 +173,7 @@ ENDPOINTS = (
         demands="participants:write",
         body=ParticipantPatch,
         answers={200: ParticipantOut},
-        errors=(404, 412),
+        errors=(308, 404, 412),
         has_etag=True,
     ),
     Endpoint(
@@ -186,7 +186,7 @@ ENDPOINTS = (
         demands="participants:read",
         query=DataQuery,
         answers={200: DataOut, 304: None},
-        errors=(404,),
+        errors=(308, 404),
         has_etag=True,
     ),
     Endpoint(

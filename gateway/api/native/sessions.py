@@ -16,8 +16,9 @@ from gateway.api.native.wire.sessions import (
     session_out,
 )
 from gateway.api.native.wire.turns import ParticipantRef
-from gateway.domain.ids import ParticipantId
+from gateway.domain.ids import ParticipantId, is_id
 from gateway.domain.people import IdentityKey
+from gateway.errors import NotFound
 from gateway.service.history import SessionChanges, SessionFilter, SessionRequest
 
 _CHANGEABLE = frozenset({"title", "tags", "metadata", "state", "agent"})
@@ -44,9 +45,8 @@ async def create_session(call: Call) -> Answer:
 async def list_sessions(call: Call) -> Answer:
     """The sessions a key reaches."""
     query = call.query(SessionQuery)
-    participant = query.participant_id
     which = SessionFilter(
-        participant_id=ParticipantId(participant) if participant else None,
+        participant_id=await _present(call, query.participant_id),
         channel=query.channel,
         bot=query.bot,
         agent=query.agent,
@@ -103,6 +103,17 @@ async def delete_session(call: Call) -> Answer:
     """Remove a session with its messages."""
     await call.services.history.delete(call.principal, ids.session_id(call.path("id")))
     return Answer(status=204)
+
+
+async def _present(call: Call, text: str | None) -> ParticipantId | None:
+    """The participant of a filter, under the id they have now."""
+    if text is None or not is_id(text, "par"):
+        return ParticipantId(text) if text else None
+    asked = ParticipantId(text)
+    try:
+        return await call.services.standing.current(call.principal.project_id, asked)
+    except NotFound:
+        return asked
 
 
 async def _participant(call: Call, ref: ParticipantRef | None, *, platform: str) -> ParticipantId:
