@@ -23,7 +23,7 @@ from gateway.contract import (
 from gateway.domain.conversation import FilePart, TextPart
 from gateway.domain.policy import QueueLimits
 from gateway.errors import StoreError, Unavailable, Unprocessable
-from gateway.flow import answers, gate, media_words
+from gateway.flow import answers, gate
 from gateway.testing.channels import HeldSend
 from gateway.testing.models import Hold
 from tests.flow.house import CHAT, PROJECT, House, house, picture, queued, said
@@ -242,14 +242,13 @@ def pressed(value: str) -> ActionPressed:
 
 
 async def test_a_picture_is_kept_by_reference(data: Path) -> None:
-    async with house(data) as home:
+    async with house(data, limits=QueueLimits(turns=0)) as home:
         await home.port.accept([said("look", attachments=(picture(),))])
         await home.port.accept([said("", attachments=(picture(),), chat="2")])
 
         contents = [turn.messages[0].content for turn in await home.turns()]
 
-    refusal = media_words.NO_PICTURES
-    file = FilePart("file-1", "cat.png", "image/png", 12, "image", "refused", None, refusal)
+    file = FilePart("file-1", "cat.png", "image/png", 12, "image")
     assert contents == [(TextPart("look"), file), (file,)]
 
 
