@@ -1,24 +1,22 @@
-"""Connecting, probing, keeping secrets: the rest of the contract, over real sockets."""
+"""Connecting and probing: the rest of the contract, over real sockets."""
 
 import asyncio
-import logging
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from channels.telegram.adapter import TelegramChannel
 from gateway.contract import Address
-from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
+from gateway.errors import DeliveryLater, DeliveryRefused
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import (
-    SECRET,
     channel_for,
     connected,
     hooked,
     polling,
-    settings_for,
 )
 
 HERE = Address("tg", "7")
@@ -129,67 +127,6 @@ async def test_connecting_again_after_leaving_works():
         assert len(telegram.sent()) == 2
 
 
-class TestSecrets:
-    """The token is part of every address; none of it may reach a log or an error."""
-
-    async def test_no_log_holds_the_token_even_at_debug_level(self, caplog, capsys):
-        caplog.set_level(logging.DEBUG)
-        async with polling() as running:
-            running.telegram.post_text(7, 7, "hello")
-            await running.host.until(lambda: running.host.texts == ["hello"])
-            await running.send("hello")
-            running.telegram.fail("sendMessage", misbehaviour.HtmlError(200, "no json"))
-            with pytest.raises(DeliveryUnknown):
-                await running.send("hello")
-            token = running.telegram.token
-
-        assert token not in caplog.text
-        assert token not in capsys.readouterr().out
-
-    @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 500])
-    async def test_a_page_that_echoes_the_address_does_not_leak_it(self, status):
-        async with connected() as running:
-            token = running.telegram.token
-            page = f'{{"ok":false,"description":"Cannot POST /bot{token}/sendMessage"}}'
-            running.telegram.fail("sendMessage", misbehaviour.HtmlError(status, page))
-            with pytest.raises((DeliveryUnknown, DeliveryRefused, DeliveryLater)) as failed:
-                await running.send("hello")
-
-        assert not any(token in text for text in every_text(failed.value))
-
-    async def test_a_refused_token_is_not_named(self):
-        async with TelegramServer() as telegram:
-            with pytest.raises(DeliveryRefused) as refused:
-                async with channel_for(telegram, token="1:wrong-secret").connected(FakeHost()):
-                    pass
-
-        assert not any("wrong-secret" in text for text in every_text(refused.value))
-
-    async def test_settings_do_not_show_their_secrets(self):
-        async with TelegramServer() as telegram:
-            settings = settings_for(telegram, receive="webhook", webhook_secret=SECRET)
-
-        assert telegram.token not in repr(settings)
-        assert SECRET not in f"{settings} {settings.model_dump()} {settings.model_dump_json()}"
-
-    async def test_health_does_not_hold_the_token(self):
-        async with polling() as running:
-            page = f"Cannot POST /bot{running.telegram.token}/getUpdates"
-            running.telegram.fail("getUpdates", faults.ApiError(400, page))
-            await running.host.until_state("degraded")
-
-        assert running.telegram.token not in str(running.host.states)
-
-
-def every_text(error: BaseException | None) -> list[str]:
-    """The texts of an error and of all that a traceback would show with it."""
-    texts = []
-    while error is not None:
-        texts += [str(error), repr(error), *map(str, error.args)]
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return texts
-
-
 async def test_leaving_the_channel_cancels_unanswered_presses():
     async with polling() as running:
         running.telegram.fail("answerCallbackQuery", misbehaviour.Hang(), times=None)
@@ -199,3 +136,15 @@ async def test_leaving_the_channel_cancels_unanswered_presses():
         before = asyncio.get_running_loop().time()
 
     assert asyncio.get_running_loop().time() - before < 2
+
+
+@pytest.mark.proves("TG-23")
+@pytest.mark.parametrize(("groups", "is_told"), [("all", True), ("mention", False)])
+async def test_tg_23_privacy_mode_is_told_at_start_where_it_keeps_groups_silent(groups, is_told):
+    with capture_logs() as logs:
+        async with connected(groups=groups):
+            pass
+
+    [line] = [line for line in logs if line["event"] == "telegram_connected"]
+    assert line["reads_all_group_messages"] is False
+    assert any(line["event"] == "privacy_mode_is_on" for line in logs) is is_told
