@@ -9,7 +9,8 @@ from gateway.agents.breaker import Breaker, Slots
 from gateway.agents.failover import Endpoint, FailoverModel
 from gateway.agents.model import Model
 from gateway.agents.scripted_model import ScriptedModel
-from gateway.domain.models import ModelSpec
+from gateway.agents.transcriber import Transcriber
+from gateway.domain.models import ModelSpec, TranscriptionSpec
 from gateway.domain.policy import ModelPolicy
 from gateway.errors import ConfigError
 
@@ -32,6 +33,17 @@ def build_models(
         )
         for name in wanted
     }
+
+
+def build_transcriber(spec: TranscriptionSpec | None, policy: ModelPolicy) -> Transcriber | None:
+    """The configured transcriber, or None; it holds nothing that must be closed."""
+    if spec is None:
+        return None
+    # Here and not above: the openai package takes half a second and 30 MiB, which a
+    # configuration without voice notes does not pay.
+    from gateway.agents.transcribe import OpenAITranscriber  # noqa: PLC0415
+
+    return OpenAITranscriber(spec, policy)
 
 
 def _spec(specs: Mapping[str, ModelSpec], name: str) -> ModelSpec:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.agents.model import Model
-from gateway.agents.models import build_models
-from gateway.agents.transcriber import Transcriber, build_transcriber
+from gateway.agents.models import build_models, build_transcriber
+from gateway.agents.transcriber import Transcriber
 from gateway.config.values import Config
 from gateway.daemon.catalogue import bind_again, load_bots, load_tables, thinking
 from gateway.flow.attempt import Think

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
+from gateway.agents.models import build_transcriber
 from gateway.agents.transcribe import OpenAITranscriber
-from gateway.agents.transcriber import Recording, Transcriber, build_transcriber
+from gateway.agents.transcriber import Recording, Transcriber
 from gateway.domain.models import Secret, TranscriptionSpec
 from gateway.domain.policy import ModelPolicy
 from gateway.errors import ModelError, NotFound
