@@ -126,6 +126,8 @@ class TelegramChannel(Channel):
                 username=me.username,
                 reads_all_group_messages=me.reads_groups,
             )
+            if self._options.groups == "all" and not me.reads_groups:
+                _log.warning("privacy_mode_is_on", channel=self.name, username=me.username)
             host.health("connected")
             try:
                 yield

@@ -42,7 +42,8 @@ async def replies(telegram: TelegramServer, count: int) -> list[str]:
     return [message.text for message in sent]
 
 
-async def test_an_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -> None:
+@pytest.mark.proves("C-3")
+async def test_c_3_an_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -> None:
     async with connected(tmp_path) as (gateway, telegram):
         update = telegram.post_text(CHAT, CHAT, "one")
         copies = await telegram.post_to_webhook(update, 9)
@@ -77,7 +78,8 @@ async def test_callers_see_when_the_channel_last_heard_and_sent_something(
     assert after["last_in_at"] <= after["last_out_at"]
 
 
-async def test_a_polled_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -> None:
+@pytest.mark.proves("C-3")
+async def test_c_3_a_polled_update_that_comes_ten_times_is_answered_once(tmp_path: Path) -> None:
     async with connected(tmp_path, receive="polling") as (gateway, telegram):
         update = telegram.post_text(CHAT, CHAT, "one")
         telegram.redeliver(update, 9)
@@ -93,8 +95,9 @@ async def test_a_polled_update_that_comes_ten_times_is_answered_once(tmp_path: P
         assert await findings(gateway) == []
 
 
+@pytest.mark.proves("C-1")
 @pytest.mark.parametrize("receive", ["webhook", "polling"])
-async def test_a_kill_between_acknowledgement_and_reply_leaves_one_reply(
+async def test_c_1_a_kill_between_acknowledgement_and_reply_leaves_one_reply(
     tmp_path: Path, receive: str
 ) -> None:
     async with OpenAIServer() as model:
@@ -141,7 +144,10 @@ async def test_a_reply_whose_end_was_not_recorded_is_sent_twice_at_most(tmp_path
         assert await findings(gateway) == []
 
 
-async def test_a_wrong_webhook_secret_is_refused_and_stores_nothing(tmp_path: Path) -> None:
+@pytest.mark.proves("TG-8", "C-2")
+async def test_tg_8_c_2_a_wrong_webhook_secret_is_refused_and_stores_nothing(
+    tmp_path: Path,
+) -> None:
     async with connected(tmp_path) as (gateway, telegram), aiohttp.ClientSession() as stranger:
         update = {"update_id": 5000, "message": {"text": "let me in"}}
         for headers in ({}, {"X-Telegram-Bot-Api-Secret-Token": "wrong"}):

@@ -11,7 +11,7 @@ from gateway.errors import DeliveryLater, DeliveryRefused
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import Running, channel_for, connected, polling
-from tests.channels.telegram.test_adapter import every_text
+from tests.channels.telegram.test_secrets import every_text
 from tests.testing.telegram.client import spec_file
 
 OURS = Attachment(kind="document", ref="file-1")
