@@ -82,7 +82,10 @@ class Growing:
         self._place = place
         self._recipient = recipient
         self._ref = ref
-        self._shown = grown.peek(ref) if ref is not None else None
+        self._shown: str | None = None
+        if ref is not None:
+            self._shown = grown.text_of(ref)
+            grown.keep(ref, self._shown)
 
     async def working(self, label: str | None) -> None:
         """Show the status line; below a growing message there is none."""
@@ -121,7 +124,9 @@ class Growing:
         if len(whole) <= len(self._shown) or not whole.startswith(self._shown):
             return
         added = whole[len(self._shown) :]
-        self._grown.take(ref)  # while the call is under way nobody knows what the stream shows
+        self._grown.keep(
+            ref, None
+        )  # while the call is under way nobody knows what the stream shows
         params = {"channel": self._place.channel, "ts": ref, "markdown_text": added}
         try:
             await self._calls.call(self._place.team, APPEND, params)

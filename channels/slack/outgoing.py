@@ -16,6 +16,7 @@ from channels.slack.failures import delivery_error
 from channels.slack.installations import Installations
 from channels.slack.live import START, Growing, Working
 from channels.slack.lookup import Lookup
+from channels.slack.orphans import Orphans
 from channels.slack.places import Place, place_of, recipient_of
 from channels.slack.sending import Sending
 from channels.slack.settings import SlackSettings
@@ -67,7 +68,8 @@ class Outgoing:
         self.calls = calls
         self._sending = Sending(calls, unfurl=settings.unfurl)
         self._uploads = Uploads(calls, host)
-        self._lookup = Lookup(calls)
+        self.lookup = Lookup(calls)
+        self._orphans = Orphans(self.lookup, grown=self._sending.grown)
         self._board = StatusBoard(calls)
 
     async def deliver(
@@ -86,7 +88,7 @@ class Outgoing:
     async def find_sent(self, query: SentQuery) -> Receipt | None:
         """Look for a doubtful delivery, as `Channel.find_sent` has it."""
         try:
-            ref = await self._lookup.find(query)
+            ref = await self.lookup.find(query)
         except SlackError as error:
             scope = self.calls.workspace_scope
             raise delivery_error(error, workspace_scope=scope) from error
@@ -107,7 +109,7 @@ class Outgoing:
             if self._can_grow(address, recipient, open_ref=open_ref):
                 yield Growing(
                     self.calls,
-                    self._lookup,
+                    self.lookup,
                     grown=self._sending.grown,
                     board=self._board,
                     place=place,
@@ -134,7 +136,11 @@ class Outgoing:
             if open_ref is not None:
                 await self._sending.take_back(place, open_ref)
             return await self._uploads.share(place, part["file"])
-        return await self._sending.say(place, part, delivery_id=delivery_id, ref=open_ref)
+        if open_ref is None:
+            open_ref = await self._orphans.find(place)
+        ref = await self._sending.say(place, part, delivery_id=delivery_id, ref=open_ref)
+        self._orphans.settle(place)
+        return ref
 
     def _can_grow(
         self, address: Address, recipient: tuple[str, str] | None, *, open_ref: str | None

@@ -21,25 +21,25 @@ MAX_GROWN: Final = 1_000
 
 
 class Grown:
-    """What the streams of this process show, by their reference; only what is certain."""
+    """The streams of this process by their reference, and what each shows where that is certain."""
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._texts: OrderedDict[str, str | None] = OrderedDict()
 
-    def keep(self, ref: str, text: str) -> None:
-        """That stream shows exactly this."""
+    def keep(self, ref: str, text: str | None) -> None:
+        """That stream is ours and shows exactly this; None: nobody knows what."""
         self._texts[ref] = text
         self._texts.move_to_end(ref)
         while len(self._texts) > MAX_GROWN:
             self._texts.popitem(last=False)
 
-    def peek(self, ref: str) -> str | None:
+    def text_of(self, ref: str) -> str | None:
         """What it shows; None when nobody knows."""
         return self._texts.get(ref)
 
-    def take(self, ref: str) -> str | None:
-        """What it shows; from now on nobody knows."""
-        return self._texts.pop(ref, None)
+    def is_ours(self, ref: str) -> bool:
+        """Whether this process opened it or went on in it."""
+        return ref in self._texts
 
 
 class Sending:
@@ -136,7 +136,8 @@ class Sending:
 
     def _rest(self, ref: str, part: Json) -> str | None:
         """What is still to be said in a stream; None when it shows something else."""
-        shown, text = self.grown.take(ref), str(part.get("markdown", ""))
+        shown, text = self.grown.text_of(ref), str(part.get("markdown", ""))
+        self.grown.keep(ref, None)
         if shown is None or not text.startswith(shown):
             return None
         return text[len(shown) :]

@@ -327,7 +327,7 @@ async def test_a_history_that_cannot_be_read_is_no_answer(
 @pytest.mark.proves("3.5")
 async def test_a_token_that_ended_is_exchanged_once_and_the_part_is_sent() -> None:
     async with sending_half(by_oauth=True, rotates=True) as half:
-        address = half.thread()
+        address = half.address()
         half.slack.expire_tokens()
         await half.deliver(address, part_of("Hello"))
 
@@ -342,7 +342,7 @@ async def test_a_token_that_ended_is_exchanged_once_and_the_part_is_sent() -> No
 @pytest.mark.proves("3.5")
 async def test_a_token_that_was_revoked_ends_what_is_sent_to_its_workspace_only() -> None:
     async with sending_half(by_oauth=True) as half:
-        address = half.thread()
+        address = half.address()
         half.slack.workspace.end_tokens("token_revoked")
         for _ in range(2):
             with pytest.raises(DeliveryRefused) as caught:
