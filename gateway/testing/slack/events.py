@@ -30,11 +30,11 @@ def envelope(
         "event_time": event_time,
         "authorizations": [
             {
-                "enterprise_id": None,
-                "team_id": workspace.id,
+                "enterprise_id": workspace.enterprise or None,
+                "team_id": None if workspace.enterprise else workspace.id,
                 "user_id": workspace.bot_user,
                 "is_bot": True,
-                "is_enterprise_install": False,
+                "is_enterprise_install": bool(workspace.enterprise),
             }
         ],
         "is_ext_shared_channel": False,

@@ -91,9 +91,7 @@ class Installs:
             "token_type": "bot",
             "scope": ",".join(sorted(workspace.scopes or ())) or DEFAULT_SCOPES,
             "bot_user_id": workspace.bot_user,
-            "team": {"id": workspace.id, "name": workspace.name},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            **_place(workspace),
             **rotation,
         }
 
@@ -107,6 +105,15 @@ class Installs:
     def _next(self) -> str:
         self._made += 1
         return f"{self._made:04}"
+
+
+def _place(workspace: Workspace) -> JsonObject:
+    """A workspace, or all of an enterprise (docs.slack.dev, oauth.v2.access)."""
+    if workspace.enterprise:
+        enterprise = {"id": workspace.enterprise, "name": workspace.name}
+        return {"team": None, "enterprise": enterprise, "is_enterprise_install": True}
+    team = {"id": workspace.id, "name": workspace.name}
+    return {"team": team, "enterprise": None, "is_enterprise_install": False}
 
 
 def _credentials(call: SlackCall) -> tuple[str, str]:

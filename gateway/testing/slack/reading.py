@@ -29,7 +29,8 @@ class Reading:
             "team_id": workspace.id,
             "user_id": workspace.bot_user,
             "bot_id": workspace.bot_id,
-            "is_enterprise_install": False,
+            "is_enterprise_install": bool(workspace.enterprise),
+            **({"enterprise_id": workspace.enterprise} if workspace.enterprise else {}),
         }
 
     def history(self, call: SlackCall, workspace: Workspace) -> JsonObject:

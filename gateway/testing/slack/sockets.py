@@ -40,13 +40,17 @@ FAILURES: Final[dict[Outcome, str]] = {
 
 @dataclass(slots=True, eq=False)
 class SocketConnection:
-    """One WebSocket of the app; `is_draining` after a disconnect frame, `is_stalled` when mute."""
+    """One WebSocket of the app; `is_draining` after a disconnect frame, `is_stalled` when mute.
+
+    `pings` counts how often the app asked whether it still lives.
+    """
 
     number: int
     socket: web.WebSocketResponse
     request: web.BaseRequest
     is_draining: bool = False
     is_stalled: bool = False
+    pings: int = 0
     acknowledged: list[str] = field(default_factory=list)
 
     async def send(self, frame: JsonObject) -> None:
@@ -136,7 +140,9 @@ class SocketMode:
 
     async def _read(self, connection: SocketConnection, frame: WSMessage) -> None:
         if frame.type is WSMsgType.PING:
+            connection.pings += 1
             await connection.socket.pong(frame.data)
+            self._on_change()
         elif frame.type is WSMsgType.TEXT:
             self._read_answer(connection, frame.data)
         elif frame.type is not WSMsgType.PONG:

@@ -78,7 +78,8 @@ class Workspace:
     """One workspace and the app's installation there.
 
     `tokens` maps every bot token that ever was valid to "" while it is, else to the error it gives
-    now. `scopes` None: the app has all it needs.
+    now. `scopes` None: the app has all it needs. `enterprise`: the app was installed in all
+    workspaces of that enterprise at once, and this is one of them.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Workspace:
     bot_user: str = "U0FAKEBOT"
     bot_id: str = "B0FAKEBOT"
     scopes: frozenset[str] | None = None
+    enterprise: str = ""
     tokens: dict[str, str] = field(default_factory=dict)
     refresh_token: str = ""
     members: dict[str, Member] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from yarl import URL
 from channels.slack.adapter import SlackChannel
 from channels.slack.settings import SlackSettings
 from channels.slack.socket_mode import SocketTimes
-from gateway.contract import Address, Inbound
+from gateway.contract import Address
 from gateway.testing.host import FakeHost
 from gateway.testing.process import free_port
 from gateway.testing.slack.deliveries import EventRetry
@@ -70,7 +70,7 @@ class Running:
     def address(self, chat: str, thread: str | None = None) -> Address:
         return Address(self.channel.name, f"{self.slack.workspace.id}:{chat}", thread)
 
-    async def heard(self) -> list[Inbound]:
+    async def heard(self) -> list[Any]:
         """All that was heard, when Slack has nothing more to tell."""
         await self.slack.wait_until_acknowledged()
         return self.host.inbound

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from channels.slack.api import SlackApi
 from channels.slack.installations import RENEW_BEFORE_S, Installation, Installations
 from channels.slack.installing import STATE_LIVES_S, States
-from gateway.contract import OutboundMessage
+from gateway.contract import Json, OutboundMessage
 from gateway.errors import DeliveryLater, DeliveryRefused, StoreError
 from gateway.testing.host import FakeHost
 from gateway.testing.slack.endpoint import SlackServer
@@ -31,6 +31,24 @@ from tests.channels.slack.running import (
 )
 
 TEAM = "T0FAKETEAM"
+
+
+class Stumbling(FakeHost):
+    """A gateway whose notes cannot be reached while it `stumbles`."""
+
+    stumbles = False
+
+    async def note(self, key: str) -> Json | None:
+        self._check()
+        return await super().note(key)
+
+    async def keep_note(self, key: str, value: Json | None, *, is_secret: bool = False) -> None:
+        self._check()
+        await super().keep_note(key, value, is_secret=is_secret)
+
+    def _check(self) -> None:
+        if self.stumbles:
+            raise StoreError("disk full")
 
 
 @asynccontextmanager
@@ -113,7 +131,7 @@ async def test_sl_28_another_process_finds_the_installation():
     host = FakeHost()
     async with open_to_all(host=host) as running:
         await install(running)
-        again = channel_for(running.slack, running.channel.settings)
+        again = channel_for(running.slack, by_oauth(running.slack))
         async with again.connected(host):
             other = Running(again, host, running.slack)
             running.slack.channel("D1", user="U1")
@@ -274,20 +292,17 @@ async def test_sl_28_the_only_workspace_that_leaves_stops_the_channel_with_its_r
 
 @pytest.mark.proves("SL-28")
 async def test_sl_28_a_store_that_cannot_forget_asks_for_the_news_again():
-    async with open_to_all() as running:
+    host = Stumbling()
+    async with open_to_all(host=host) as running:
         await install(running)
-        keep, running.host.keep_note = running.host.keep_note, _broken
+        host.stumbles = True
         running.slack.uninstall()
         await running.slack.wait_until(lambda: bool(running.slack.attempts))
-        running.host.keep_note = keep
+        host.stumbles = False
         await running.slack.wait_until_acknowledged()
 
         assert running.slack.attempts[0].status == 503
         assert running.host.notes == {}
-
-
-async def _broken(*_: object, **__: object) -> None:
-    raise StoreError("disk full")
 
 
 # --- tokens
@@ -304,9 +319,9 @@ class Clock:
 @asynccontextmanager
 async def holding(
     *, rotates: bool = True
-) -> AsyncIterator[tuple[SlackServer, Installations, FakeHost, Clock]]:
+) -> AsyncIterator[tuple[SlackServer, Installations, Stumbling, Clock]]:
     """An installation whose token rotates."""
-    host, clock = FakeHost(), Clock()
+    host, clock = Stumbling(), Clock()
     async with SlackServer(rotates=rotates) as slack, SlackApi(slack.api_url) as api:
         held = Installations(host, api, settings=by_oauth(slack), clock=clock)
         code = slack.approve("U1", redirect_uri="https://x/oauth")
@@ -353,10 +368,10 @@ async def test_sl_28_while_the_old_token_lives_a_failed_exchange_is_no_harm():
 async def test_sl_28_a_fresh_token_that_cannot_be_stored_is_used_and_stored_later():
     async with holding() as (slack, held, host, clock):
         clock.now += 43_200
-        keep, host.keep_note = host.keep_note, _broken
+        host.stumbles = True
         fresh = await held.token(TEAM)
         assert slack.workspace.tokens[fresh] == ""
-        host.keep_note = keep
+        host.stumbles = False
 
         assert await held.token(TEAM) == fresh
         assert host.notes[f"installation:{TEAM}"]["token"] == fresh
@@ -405,25 +420,29 @@ async def test_sl_28_a_token_that_ended_for_good_ends_the_installation(error):
         await host.until_state("degraded", error)
 
 
-@pytest.mark.proves("SL-28")
+@pytest.mark.proves("SL-28", "SL-20")
 async def test_sl_28_an_enterprise_installs_for_all_its_workspaces_at_once():
-    async with holding() as (slack, held, _, _clock):
-        whole = {"ok": True, "token_type": "bot", "access_token": "xoxb-e", "bot_user_id": "U0E"}
-        enterprise = {"id": "E1", "name": "All of it"}
-        answer = {**whole, "is_enterprise_install": True, "team": None, "enterprise": enterprise}
-        held._access = _answering(answer)
-        made = await held.install("code", redirect_uri="https://x/oauth")
+    async with open_to_all() as running:
+        running.slack.workspace.enterprise = "E1"
+        assert await install(running) == 200
+        running.slack.post_message("D1", "U1", "hello")
+        [heard] = await running.heard()
+        await say(running, "hi", team="E1")
 
-        assert (made.team, made.bot_user) == ("E1", "U0E")
-        assert await held.token("E1") == "xoxb-e"
-        assert slack.workspace.id == TEAM
+        assert (heard.account, heard.address.chat) == ("E1", "E1:D1")
+        assert heard.sender.external_id == "E1:U1"
+        assert set(running.host.notes) == {"installation:E1"}
 
 
-def _answering(answer: dict[str, Any]) -> Callable[..., Any]:
-    async def access(_: object) -> dict[str, Any]:
-        return answer
+@pytest.mark.proves("SL-20")
+async def test_sl_20_a_token_of_a_whole_enterprise_is_known_by_it():
+    slack = SlackServer(retry=QUICK_RETRY)
+    slack.workspace.enterprise = "E1"
+    async with hooked(slack) as running:
+        slack.post_message("D1", "U1", "hello")
+        [heard] = await running.heard()
 
-    return access
+        assert heard.account == "E1"
 
 
 @pytest.mark.proves("C-10")
@@ -453,8 +472,9 @@ async def test_c_10_no_secret_is_logged_from_install_to_removal():
 
 
 async def test_a_store_that_is_away_puts_the_delivery_off():
-    async with open_to_all() as running:
-        running.host.note = _broken
+    host = Stumbling()
+    async with open_to_all(host=host) as running:
+        host.stumbles = True
 
         with pytest.raises(DeliveryLater):
             await say(running, "hi")

@@ -1,6 +1,5 @@
 """Socket Mode over real WebSockets: acknowledged after the commit, and never silent for long."""
 
-import asyncio
 from contextlib import nullcontext
 from typing import Any
 
@@ -213,20 +212,7 @@ async def test_a_connection_that_fell_silent_is_found_out_and_replaced():
 async def test_a_quiet_connection_is_left_alone():
     async with socketed() as running:
         [connection] = running.slack.sockets.live
-        asked = asyncio.Event()
-        pong = connection.socket.pong
-        answered = 0
-
-        async def count(data: bytes = b"") -> None:
-            nonlocal answered
-            answered += 1
-            await pong(data)
-            if answered == 3:
-                asked.set()
-
-        connection.socket.pong = count
-        async with asyncio.timeout(10):
-            await asked.wait()
+        await running.slack.wait_until(lambda: connection.pings == 3)
 
         assert running.slack.sockets.live == [connection]
 
