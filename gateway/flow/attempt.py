@@ -126,7 +126,13 @@ class Attempt:
         if binding is None or address is None or binding.live == "off":
             return await self._think_to_the_end(None)
         growing = GrowingMessage(self._store, self._claimed, binding.channel)
-        live = LiveReply(binding.channel, address, growing=growing, is_ours=self._is_ours)
+        live = LiveReply(
+            binding.channel,
+            address,
+            reply_to=self._reply_to,
+            growing=growing,
+            is_ours=self._is_ours,
+        )
         async with live as live_reply:
             try:
                 return await self._think_to_the_end(live_reply)

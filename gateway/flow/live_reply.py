@@ -12,7 +12,7 @@ from types import TracebackType
 
 import structlog
 
-from gateway.contract import Address, Channel, LiveOutput, OutboundMessage
+from gateway.contract import Address, Channel, LiveOutput, OutboundMessage, ReplyTo
 from gateway.domain.turns import (
     MessageCompleted,
     MessageStarted,
@@ -43,12 +43,14 @@ class LiveReply:
         channel: Channel,
         address: Address,
         *,
+        reply_to: ReplyTo | None = None,
         growing: GrowingMessage | None = None,
         is_ours: Callable[[], bool] | None = None,
         patience_s: float = CALL_TIMEOUT_S,
     ) -> None:
         self._channel = channel
         self._address = address
+        self._reply_to = reply_to
         self._growing = growing
         self._is_ours = is_ours or _always
         self._patience_s = patience_s
@@ -120,7 +122,7 @@ class LiveReply:
 
     async def _show(self, open_ref: str | None) -> str | None:
         """Show until stopped; at once the reference of a message that is to be gone on with."""
-        async with self._channel.live(self._address, None, open_ref=open_ref) as output:
+        async with self._channel.live(self._address, self._reply_to, open_ref=open_ref) as output:
             if output is None:
                 return None
             self._is_open = open_ref is not None
