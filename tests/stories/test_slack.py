@@ -71,6 +71,24 @@ async def test_sl_44_a_reply_grows_in_the_thread_and_is_one_message(tmp_path: Pa
         assert await findings(gateway) == []
 
 
+@pytest.mark.proves("SL-44", "SL-20")
+async def test_sl_44_a_mention_in_a_channel_is_streamed_for_the_person_who_asked(
+    tmp_path: Path,
+) -> None:
+    async with connected(tmp_path) as (gateway, slack):
+        await gateway.start()
+        slack.release_events()
+        [told, _] = slack.mention("C1", "U1", "Hello")
+        await slack.wait_for_sent(1, timeout_s=PATIENCE_S)
+        await gateway.stop()
+
+        [start] = slack.calls_of("chat.startStream")
+        assert start.params["recipient_user_id"] == "U1"
+        assert start.params["thread_ts"] == told["event"]["ts"]
+        assert standing(slack) == [(ANSWER, False)]
+        assert slack.problems == []
+
+
 @pytest.mark.proves("SL-45")
 @pytest.mark.parametrize("point", ["after_t2b", "after_opening", "mid_llm"])
 async def test_sl_45_a_kill_around_the_opening_leaves_one_finished_message(
