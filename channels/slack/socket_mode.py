@@ -38,8 +38,8 @@ _WAITING: Final = 200
 _STORE_PAUSES_S: Final = (0.0, 0.3, 0.6, 1.2)
 """Slack waits three seconds for an acknowledgement."""
 
-_STABLE_S: Final = 5.0
-_GREETED_PAUSE_S: Final = 5.0
+_STABLE_S: Final = 1.0
+_GREETED_PAUSE_S: Final = 2.0
 """A connection that ended sooner than the first is followed by a pause, up to the second."""
 
 _CLOSE_S: Final = 2.0

@@ -17,6 +17,7 @@ import aiohttp
 
 from gateway.testing.openai.endpoint import OpenAIServer
 from gateway.testing.process import GatewayProcess
+from gateway.testing.slack.endpoint import SlackServer
 from gateway.testing.telegram.endpoint import TelegramServer
 
 PATIENCE_S = 45.0
@@ -219,6 +220,24 @@ token = "{telegram.token}"
 receive = "{receive}"
 api_url = "{telegram.api_url}"
 {secret}
+{more}
+"""
+
+
+def on_slack(
+    slack: SlackServer, *, receive: str = "events", name: str = "slack", more: str = ""
+) -> str:
+    """A channel at a fake Slack."""
+    return f"""
+[[channels]]
+name = "{name}"
+kind = "slack"
+bot = "support"
+bot_token = "{slack.bot_token}"
+signing_secret = "{slack.signing_secret}"
+app_token = "{slack.app_token}"
+receive = "{receive}"
+api_url = "{slack.api_url}"
 {more}
 """
 

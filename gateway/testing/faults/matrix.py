@@ -8,6 +8,7 @@ from gateway.testing.faults.fault import Fault
 from gateway.testing.faults.rows.clocks import CLOCK
 from gateway.testing.faults.rows.crash_points import CRASHES
 from gateway.testing.faults.rows.databases import DAMAGED, LOCKED
+from gateway.testing.faults.rows.disconnects import DISCONNECTS
 from gateway.testing.faults.rows.disks import FULL_DISK, READ_ONLY
 from gateway.testing.faults.rows.fairness import FAIRNESS
 from gateway.testing.faults.rows.floods import FLOOD, REFUSALS
@@ -37,6 +38,7 @@ FAULTS: Sequence[Fault] = (
     MODEL_FAILURES,
     FLOOD,
     REFUSALS,
+    DISCONNECTS,
     POLLERS,
     FULL_DISK,
     READ_ONLY,
