@@ -62,7 +62,10 @@ _LONGER: Final = 4096
 """Lists in lists and padded tables may grow by the square of their length: no further than this."""
 
 RICH_CHARS: Final = 32_768
+RICH_BLOCKS: Final = 500
 """Longest rich message. Bot API, "Rich message limits"; read November 2026."""
+
+_RICH_BLOCK = re.compile(r"<(?:p|h[1-6]|pre|ul|ol|li|tr|table|blockquote|hr|details)\b")
 
 
 def formatted(markdown: str) -> tuple[str, list[MessageEntity]]:
@@ -98,7 +101,7 @@ def rich_html(markdown: str) -> str | None:
         made = richify(readable, latex_escape=has_formulas).html
     except _CONVERTER_FAILURES:
         return None
-    if not made or len(made) > _TIMES_LONGER * len(source) + _LONGER:
+    if not made or len(_RICH_BLOCK.findall(made)) > RICH_BLOCKS:
         return None
     return _IMAGE.sub(_as_link, made.translate(_BACK_IN_HTML))
 

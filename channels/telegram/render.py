@@ -7,6 +7,7 @@ of the part. A rich part holds the whole text and its HTML as `"rich"`. Further 
 `"buttons"`. What stands in a part is read by `outgoing.py`.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NotRequired, TypedDict
 
@@ -30,6 +31,9 @@ _BUTTONS_MOST: Final = 100
 
 _ENTITIES: Final = 100
 """Entities a message keeps; Telegram drops what is over (limits.tginfo.me, read November 2026)."""
+
+_LINK: Final = "text_link"
+"""The kind of entity that holds what the text does not show: never left out."""
 
 _BLOCKS: Final = frozenset({"pre", "blockquote", "expandable_blockquote"})
 
@@ -92,12 +96,17 @@ def _text_parts(markdown: str, *, rich: bool) -> list[Part]:
 
 def _cut(text: str, entities: Sequence[MessageEntity], *, limit: int) -> list[Part]:
     offsets = unit_offsets(text)
+    ranges = _ranges(text, offsets, entities=entities, limit=limit)
+    places = [(offsets[start], offsets[end]) for start, end in ranges]
+    links = sorted(entity.offset for entity in entities if entity.type == _LINK)
+    most = max(
+        (bisect_left(links, end) - bisect_left(links, start) for start, end in places), default=0
+    )
+    if most > _ENTITIES and limit > _ENTITIES:
+        return _cut(text, entities, limit=limit // 2)
     return [
-        Part(
-            text=text[start:end],
-            entities=_clipped(entities, first=offsets[start], last=offsets[end]),
-        )
-        for start, end in _ranges(text, offsets, entities=entities, limit=limit)
+        Part(text=text[start:end], entities=_clipped(entities, first=first, last=last))
+        for (start, end), (first, last) in zip(ranges, places, strict=True)
     ]
 
 
@@ -158,8 +167,11 @@ def _clipped(entities: Sequence[MessageEntity], *, first: int, last: int) -> lis
         length = min(entity.offset + entity.length, last) - begin
         if length > 0:
             clipped.append(_entity(entity, offset=begin - first, length=length))
-    clipped.sort(key=lambda entity: (entity["offset"], -entity["length"]))
-    return clipped[:_ENTITIES]
+    if len(clipped) > _ENTITIES:
+        clipped.sort(key=lambda entity: entity["type"] != _LINK)
+    kept = clipped[:_ENTITIES]
+    kept.sort(key=lambda entity: (entity["offset"], -entity["length"]))
+    return kept
 
 
 def _entity(entity: MessageEntity, *, offset: int, length: int) -> EntityPart:

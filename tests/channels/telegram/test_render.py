@@ -190,6 +190,16 @@ def test_no_part_holds_more_entities_than_telegram_keeps():
     assert len(part["entities"]) == 100
 
 
+def test_every_link_keeps_its_address_however_many_there_are():
+    links = [f"[l{number}](https://x.example/{number})" for number in range(350)]
+
+    made = parts(message("**b** " * 150 + " ".join(links)))
+
+    addresses = [entity["url"] for part in made for entity in part["entities"] if "url" in entity]
+    assert addresses == [f"https://x.example/{number}" for number in range(350)]
+    assert max(len(part["entities"]) for part in made) == 100
+
+
 @settings(deadline=None)
 @given(MARKDOWN)
 @example("> > deep\n> quote\n\n- **a\n- b**")

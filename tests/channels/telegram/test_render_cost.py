@@ -17,6 +17,7 @@ LONGEST_S = 0.25
 HOSTILE = {
     "brackets": "[" * CHARS,
     "links": "[a](" * (CHARS // 4),
+    "short links": "[a](http://x) " * (CHARS // 14),
     "pictures": "![a](" * (CHARS // 5),
     "stars": "*_" * (CHARS // 2),
     "quotes": ">" * CHARS,
