@@ -58,13 +58,13 @@ def whatsapp_parts(message: OutboundMessage) -> list[Json]:
 def one_line(text: str, *, limit: int) -> str:
     r"""A text as a template's variable: no line breaks, no runs of spaces, cut at a word.
 
-    >>> one_line("Hello\n\nold   friend", limit=12)
+    >>> one_line("Hello\n\nold   friend", limit=14)
     'Hello old ...'
     """
     flat = " ".join(text.split())
     if len(flat) <= limit:
         return flat
-    start, end = next(pieces(flat, limit - 2))
+    start, end = next(pieces(flat, limit - 4))
     return f"{flat[start:end]} ..."
 
 

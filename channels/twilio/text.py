@@ -5,6 +5,7 @@ should stay whole when it is cut. Nothing a model writes is lost: raw HTML and u
 stay as text, links are written out, and what is nested too deep to be read is left as it is.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.tree import SyntaxTreeNode
 
 from gateway.contract.cut import Range
+
+logging.getLogger("markdown_it").setLevel(logging.WARNING)  # a line for each rule tried, at debug
 
 _MAX_NESTING: Final = 40
 _MAX_BRACKETS: Final = 1000

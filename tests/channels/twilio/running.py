@@ -16,10 +16,14 @@ from gateway.contract import Address, Attachment, Json, OutboundMessage, SentQue
 from gateway.testing import TwilioServer
 from gateway.testing.host import FakeHost
 from gateway.testing.process import free_port
+from gateway.testing.twilio.endpoint import FAKE_SERVICE
 from tests.specifications import FOLDER
 
 PERSON = "+15557654321"
 QUICK = CatchUpTimes(every_s=60, first_pause_s=0.02)
+POOL: dict[str, Any] = {"from": None, "messaging_service_sid": FAKE_SERVICE}
+"""Settings of a channel that sends by a Messaging Service."""
+
 SPEC = FOLDER / "twilio_api_v2010.json"
 
 
