@@ -44,7 +44,7 @@ TABLE: list[tuple[str, SlackFault, str]] = [
 """Section "Slack failures" of the platform rules; rows that are tried once more stand below."""
 
 
-@pytest.mark.proves("C-7", "3.5")
+@pytest.mark.proves("C-7")
 @pytest.mark.parametrize(
     ("fault", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
@@ -61,7 +61,7 @@ async def test_c_7_a_refused_post_means_what_the_table_says(
         assert len(half.slack.calls_of("chat.postMessage")) == 1
 
 
-@pytest.mark.proves("3.5")
+@pytest.mark.proves("C-7")
 @pytest.mark.parametrize("error", ["thread_not_found", "msg_too_long", "invalid_blocks", "no_text"])
 async def test_what_may_be_said_otherwise_is_tried_once_more(error: str) -> None:
     async with sending_half() as half:

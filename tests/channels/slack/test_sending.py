@@ -324,7 +324,7 @@ async def test_a_history_that_cannot_be_read_is_no_answer(
 # ---------------------------------------------------------------- tokens
 
 
-@pytest.mark.proves("3.5")
+@pytest.mark.proves("C-7")
 async def test_a_token_that_ended_is_exchanged_once_and_the_part_is_sent() -> None:
     async with sending_half(by_oauth=True, rotates=True) as half:
         address = half.address()
@@ -339,7 +339,7 @@ async def test_a_token_that_ended_is_exchanged_once_and_the_part_is_sent() -> No
         assert [message.text for message in half.shown()] == ["Hello"]
 
 
-@pytest.mark.proves("3.5")
+@pytest.mark.proves("C-7")
 async def test_a_token_that_was_revoked_ends_what_is_sent_to_its_workspace_only() -> None:
     async with sending_half(by_oauth=True) as half:
         address = half.address()
