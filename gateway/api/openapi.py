@@ -116,7 +116,7 @@ def _operation(endpoint: Endpoint, about: About, schemas: _Schemas) -> Json:
         operation["security"] = [{"key": []}]
         operation["x-scope"] = endpoint.demands
     if endpoint.body is not None:
-        content = {"application/json": {"schema": schemas.ref(endpoint.body, "validation")}}
+        content = {endpoint.body_media: {"schema": schemas.ref(endpoint.body, "validation")}}
         operation["requestBody"] = {"required": not endpoint.body_is_optional, "content": content}
     return operation
 

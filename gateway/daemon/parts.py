@@ -30,11 +30,13 @@ from gateway.registry import Registry
 from gateway.service.access import AccessService
 from gateway.service.bots import BotsService
 from gateway.service.chat import ChatService
+from gateway.service.files import FileService
 from gateway.service.health import Build, HealthService, Probe
 from gateway.service.history import HistoryService
 from gateway.service.keys import KeyService
 from gateway.service.people import PeopleService
 from gateway.service.repeats import RepeatService
+from gateway.service.sending import SendingService
 from gateway.service.services import Services
 from gateway.service.signing import Signer
 from gateway.service.standing import StandingService
@@ -149,8 +151,11 @@ def _services(config: Config, store: Store, flow: Flow, *, started_at: datetime)
     signer = Signer(server_secret(config))
     access = AccessService(store, signer, limits=config.policy().callers)
     chat = ChatService(store, flow.current, intake=flow.intake, worker=flow.worker, live=flow.live)
+    files = FileService(store, max_bytes=config.policy().callers.file_bytes)
     return Services(
         chat=chat,
+        files=files,
+        sending=SendingService(store, flow.current, intake=flow.intake, files=files),
         history=HistoryService(store, flow.current, cancel=chat.cancel),
         people=PeopleService(store),
         standing=StandingService(store, signer, stop=flow.worker.cancel_session),

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from gateway.service.access import AccessService
 from gateway.service.bots import BotsService
 from gateway.service.chat import ChatService
+from gateway.service.files import FileService
 from gateway.service.health import HealthService
 from gateway.service.history import HistoryService
 from gateway.service.keys import KeyService
 from gateway.service.people import PeopleService
 from gateway.service.repeats import RepeatService
+from gateway.service.sending import SendingService
 from gateway.service.signing import Signer
 from gateway.service.standing import StandingService
 from gateway.service.visits import VisitService
@@ -26,6 +28,8 @@ class Services:
     chat: ChatService
     history: HistoryService
     people: PeopleService
+    files: FileService
+    sending: SendingService
     standing: StandingService
     bots: BotsService
     access: AccessService

@@ -18,7 +18,8 @@ from gateway.errors import Conflict, Forbidden, Unavailable
 from gateway.service.repeats import IdempotencyKey, StoredAnswer
 from gateway.service.services import Services
 
-JSON = "application/json; charset=utf-8"
+MEDIA = "application/json"
+JSON = f"{MEDIA}; charset=utf-8"
 
 NOBODY = Principal(
     id="nobody", project_id=ProjectId(""), kind="session", role="viewer", scopes=frozenset()
@@ -48,18 +49,15 @@ class Dispatcher:
 
         if endpoint.method == "GET":
             return web.get(endpoint.path, handle)
-        return web.route(endpoint.method, endpoint.path, handle, expect_handler=self._expect)
 
-    async def _expect(self, request: web.Request) -> None:
-        """Ask for the body a client holds back, unless it is known to be too large.
+        limits = self._settings.limits
+        max_bytes = limits.body_bytes if endpoint.body_media == MEDIA else limits.file_bytes
 
-        Other expectations are ignored (RFC 9110, 10.1.1).
-        """
-        is_held_back = request.headers.get("Expect", "").lower() == "100-continue"
-        is_small = (request.content_length or 0) <= self._settings.limits.body_bytes
-        if is_held_back and is_small and request.version >= HttpVersion11:
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
+        async def expect(request: web.Request) -> None:
+            if (request.content_length or 0) <= max_bytes:
+                await _ask_for_body(request)
+
+        return web.route(endpoint.method, endpoint.path, handle, expect_handler=expect)
 
     async def _call(self, request: web.Request, endpoint: Endpoint) -> Call:
         demands = endpoint.demands
@@ -104,6 +102,14 @@ class Dispatcher:
             return
         body = _json(answer.kept or answer.document)
         await self._services.repeats.keep(key, StoredAnswer(answer.status, answer.headers, body))
+
+
+async def _ask_for_body(request: web.Request) -> None:
+    """Ask for the body a client holds back; other expectations are ignored (RFC 9110, 10.1.1)."""
+    is_held_back = request.headers.get("Expect", "").lower() == "100-continue"
+    if is_held_back and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 def _replayed(call: Call, kept: StoredAnswer) -> web.Response:

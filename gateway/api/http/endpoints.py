@@ -124,6 +124,7 @@ Demand = Scope | Literal["any", "nothing"]
 class Endpoint:
     """A method on a path: what it takes, gives and demands.
 
+    `body_media` is the type of the body; a body that is no JSON the handler reads itself.
     `answers` are the documents by status (None = no body), `media` their type; `errors` the
     statuses of problems beside those that follow from the rest. `streams` names the event
     documents of its stream. `places` says more of the path's parts, as JSON Schemas. `once` keeps
@@ -141,6 +142,7 @@ class Endpoint:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     body_is_optional: bool = False
+    body_media: str = "application/json"
     answers: Mapping[int, type[BaseModel] | None]
     media: str = "application/json"
     errors: tuple[int, ...] = ()

@@ -11,6 +11,7 @@ from gateway.api.native import ids
 from gateway.api.native.answers import Wish, answer_turn
 from gateway.api.native.wire.events import EVENTS
 from gateway.api.native.wire.turns import ChatIn, MessageIn, ParticipantRef, TurnOut
+from gateway.domain.conversation import ContentPart
 from gateway.domain.ids import ParticipantId, SessionId
 from gateway.domain.people import IdentityKey
 from gateway.domain.turns import TurnOptions
@@ -74,7 +75,7 @@ async def _send(
 ) -> Answer | web.StreamResponse:
     wish = Wish(stream=body.stream, background=body.background)
     request = SendRequest(
-        content=tuple(part.part() for part in body.input),
+        content=await _content(call, body),
         bot=bot,
         session_id=session_id,
         participant_id=speaker.participant_id,
@@ -88,6 +89,15 @@ async def _send(
     )
     started = await call.services.chat.send(call.principal, request)
     return await answer_turn(call, started, wish)
+
+
+async def _content(call: Call, body: MessageIn) -> tuple[ContentPart, ...]:
+    """What is said; raises NotFound for a file that the caller does not reach."""
+    for part in body.input:
+        if part.type == "file":
+            ids.file_id(part.file_id or "")
+    content = tuple(part.part() for part in body.input)
+    return await call.services.files.filled(call.principal, content)
 
 
 def _options(body: MessageIn) -> TurnOptions:

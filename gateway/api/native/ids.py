@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain.ids import KeyId, ParticipantId, SessionId, TurnId, is_id
+from gateway.domain.ids import FileId, KeyId, ParticipantId, SessionId, TurnId, is_id
 from gateway.errors import NotFound
 
 
@@ -32,3 +32,10 @@ def key_id(text: str) -> KeyId:
     if not is_id(text, "key"):
         raise NotFound("There is no such key.")
     return KeyId(text)
+
+
+def file_id(text: str) -> FileId:
+    """The id of a file; raises NotFound."""
+    if not is_id(text, "file"):
+        raise NotFound("There is no such file.")
+    return FileId(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.api.native import (
     catalogue,
     chat,
+    files,
     keys,
     messages,
     people,
@@ -20,6 +21,7 @@ ENDPOINTS = (
     *turns.ENDPOINTS,
     *sessions.ENDPOINTS,
     *messages.ENDPOINTS,
+    *files.ENDPOINTS,
     *people.ENDPOINTS,
     *people_standing.ENDPOINTS,
     *visits.ENDPOINTS,

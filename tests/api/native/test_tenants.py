@@ -7,6 +7,8 @@ import pytest
 
 from gateway.api.http.endpoints import Endpoint
 from gateway.api.native.routes import ENDPOINTS
+from gateway.domain.ids import new_file_id
+from gateway.store.protocol.files import NewFile
 from tests.api.native.gateway import OTHER, Gateway
 
 WITH_ID = [
@@ -14,6 +16,7 @@ WITH_ID = [
 ]
 BODIES: dict[str, object] = {
     "createTurnInSession": {"input": "Hi"},
+    "sendMessage": {"content": "Hi"},
     "giveToolResults": {"results": [{"call_id": "c", "content": "1"}]},
 }
 
@@ -31,6 +34,7 @@ async def test_what_belongs_to_another_project_does_not_exist(
         "turns": turn["id"],
         "participants": turn["participant_id"],
         "keys": key.id,
+        "files": await their_file(gateway),
         "bots": "elsewhere",
         "channels": "theirs",
     }
@@ -43,6 +47,23 @@ async def test_what_belongs_to_another_project_does_not_exist(
 
     needs_more = kind == "secret" and endpoint.demands == "keys:manage"
     assert reply.status == (403 if needs_more else 404), reply.body
+
+
+async def their_file(gateway: Gateway) -> str:
+    """A file of the other project."""
+    file_id = new_file_id()
+    await gateway.parts.services.files._store.add_piece(OTHER, file_id, number=0, data=b"x")
+    new = NewFile(
+        id=file_id,
+        project_id=OTHER,
+        name=None,
+        mime="text/plain",
+        kind="document",
+        size_bytes=1,
+        sha256=b"",
+    )
+    await gateway.parts.services.files._store.keep_file(new)
+    return file_id
 
 
 async def test_lists_hold_only_what_is_the_projects_own(gateway: Gateway) -> None:

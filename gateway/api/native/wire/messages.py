@@ -26,6 +26,8 @@ from gateway.domain.conversation import (
     Visibility,
 )
 from gateway.domain.delivery import DeliveryStatus
+from gateway.domain.files import FileKind
+from gateway.domain.ids import is_id
 
 _REPLIES = frozenset({"assistant", "operator"})
 
@@ -39,20 +41,24 @@ class ImageAddress(Given):
 class InputPart(Given):
     """A piece of what a person says."""
 
-    type: Literal["text", "image_url"]
+    type: Literal["text", "image_url", "file"]
     text: str | None = Field(None, min_length=1)
     image_url: ImageAddress | None = None
+    file_id: str | None = Field(None, min_length=1, description="Of `POST /v1/files`.")
 
     @model_validator(mode="after")
     def _says_something(self) -> InputPart:
-        if (self.text if self.type == "text" else self.image_url) is None:
-            raise ValueError(f"a part of type {self.type} needs {self.type}")
+        needed = "file_id" if self.type == "file" else self.type
+        if getattr(self, needed) is None:
+            raise ValueError(f"a part of type {self.type} needs {needed}")
         return self
 
     def part(self) -> ContentPart:
         """The part in our words."""
         if self.image_url is not None and self.type == "image_url":
             return ImagePart(self.image_url.url)
+        if self.file_id is not None and self.type == "file":
+            return FilePart(self.file_id)
         return TextPart(self.text or "")
 
 
@@ -93,12 +99,16 @@ class ImageOut(Told):
 
 
 class FileOut(Told):
-    """A file."""
+    """A file. `file_id` leads to its bytes, where we have them; `refusal` is why it is not read."""
 
     type: Literal["file"] = "file"
+    file_id: str | None
+    kind: FileKind
     name: str | None
     mime: str | None
     size_bytes: int | None
+    transcript: str | None = Field(description="What is said in a voice note.")
+    refusal: str | None
 
 
 PartOut = TextOut | ImageOut | FileOut
@@ -194,7 +204,15 @@ def part_out(part: ContentPart) -> PartOut:
         case ImagePart():
             return ImageOut(image_url=ImageUrlOut(url=part.url))
         case FilePart():
-            return FileOut(name=part.name, mime=part.mime, size_bytes=part.size_bytes)
+            return FileOut(
+                file_id=part.ref if is_id(part.ref, "file") else None,
+                kind=part.kind,
+                name=part.name,
+                mime=part.mime,
+                size_bytes=part.size_bytes,
+                transcript=part.text if part.kind == "audio" else None,
+                refusal=part.refusal,
+            )
 
 
 def tool_call_out(call: ToolCall) -> ToolCallOut:
