@@ -100,7 +100,7 @@ async def _both(
         arguments = ("-m", "bench.echoes", name, "--port", str(port), "--api-url", echoed.url)
         async with (
             child(*arguments, cpu=SERVER_CPU, port=port, is_quiet=True) as pid,
-            gateway(None, channels=channel, unpaced=f"channels.{name}.adapter") as server,
+            gateway(None, channels=channel, is_paced=False) as server,
         ):
             yield (
                 Runs(echoed, f"http://127.0.0.1:{port}/hook", pid, [], []),

@@ -118,11 +118,11 @@ async def gateway(
     *,
     prepare: Callable[[Path], None] | None = None,
     channels: str = "",
-    unpaced: str | None = None,
+    is_paced: bool = True,
 ) -> AsyncIterator[Server]:
     """A gateway on a fresh folder; `prepare` is given the folder once the store was made.
 
-    `channels` is added to the configuration; `unpaced` names the adapter whose pace is lifted.
+    `channels` is added to the configuration; `is_paced` False: without the platforms' limits.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), free_port()
@@ -134,8 +134,8 @@ async def gateway(
         if prepare is not None:
             await asyncio.to_thread(prepare, folder)
         began = perf_counter()
-        program = ("gateway",) if unpaced is None else ("bench.unpaced", unpaced)
-        arguments = ("-m", *program, "serve", "--config", str(config))
+        program = "gateway" if is_paced else "bench.unpaced"
+        arguments = ("-m", program, "serve", "--config", str(config))
         async with child(*arguments, cpu=SERVER_CPU, port=port, is_quiet=True) as pid:
             url = f"http://127.0.0.1:{port}"
             await _is_ready(url)
