@@ -21,6 +21,7 @@ from gateway.flow.host import ChannelPort, Supervisor
 from gateway.flow.intake import Admission, Intake
 from gateway.flow.janitor import Janitor
 from gateway.flow.live import Live
+from gateway.flow.live_reply import LiveOutputs
 from gateway.flow.media import Media, MediaLimits
 from gateway.flow.outbox import Outbox
 from gateway.flow.sealed_notes import NoteSeal
@@ -106,7 +107,8 @@ async def build(
 def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str, seal: NoteSeal) -> Flow:
     live, admission, connected = Live(), Admission(), set[str]()
     current = in_force.catalogue
-    outbox = Outbox(store, current, owner=owner, connected=connected)
+    outputs = LiveOutputs()
+    outbox = Outbox(store, current, owner=owner, connected=connected, pacers=outputs.pacers)
     worker = Worker(
         store,
         current,
@@ -121,6 +123,7 @@ def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str, seal: 
             transcriber=in_force.transcriber,
             limits=MediaLimits(file_bytes=policy.callers.file_bytes),
         ),
+        outputs=outputs,
     )
     intake = Intake(
         store,

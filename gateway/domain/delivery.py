@@ -52,9 +52,9 @@ class Delivery:
     """One outbound part on its way.
 
     `out_no` is its place in the lane of its address. `attempts` counts tries that were begun;
-    throttled ones are taken back. `was_opened`: it may have been shown while its turn ran, also
-    where no `open_ref` says where. `age_s` is how long it was on its way when it was begun or asked
-    for as doubtful; in lists for people it is 0.
+    throttled ones are taken back. `opened_at`: since when it may stand on the platform, shown
+    while its turn ran; where that is says `open_ref`, if it was stored. `age_s` is how long it was
+    on its way when it was begun or asked for as doubtful; in lists for people it is 0.
     """
 
     id: DeliveryId
@@ -76,7 +76,7 @@ class Delivery:
     next_at: datetime | None
     sent_started_at: datetime | None = None
     created_at: datetime
-    was_opened: bool = False
+    opened_at: datetime | None = None
     age_s: float = field(default=0.0, compare=False)
 
 

@@ -38,11 +38,12 @@ from gateway.flow.growing import GrowingMessage
 from gateway.flow.journal import StoreJournal
 from gateway.flow.kept_events import EventKeeper
 from gateway.flow.live import Broadcast
-from gateway.flow.live_reply import LiveReply
+from gateway.flow.live_reply import LiveOutputs, LiveReply
 from gateway.flow.media import Media
 from gateway.flow.media_words import is_answerable, refusal_notice
 from gateway.flow.progress import Progress
 from gateway.flow.replies import answered_message, render_replies, reply_message
+from gateway.flow.sorry import apologized
 from gateway.store.protocol import Store
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,7 @@ class Attempt:
         broadcast: Broadcast,
         is_ours: Callable[[], bool],
         media: Media,
+        outputs: LiveOutputs,
     ) -> None:
         self._claimed = claimed
         self._store = store
@@ -84,6 +86,7 @@ class Attempt:
         self._broadcast = broadcast
         self._is_ours = is_ours
         self._media = media
+        self._outputs = outputs
         self._progress = Progress(bot)
         self._reply_to = answered_message(claimed)
         self._has_shown = False
@@ -92,18 +95,18 @@ class Attempt:
         """Work the turn to its outcome; a cancellation and TurnLost pass through."""
         turn = self._claimed.turn
         if turn.crash_count > CRASHES_BEFORE_DEAD:
-            return await self._sorry(replace(self._progress.failed(POISON), state="dead"))
+            return self._sorry(replace(self._progress.failed(POISON), state="dead"))
         self._broadcast.begin(turn.attempts)
         outcome = await self._guarded(self._think_live())
         if outcome is None:
             return await self.broken()
         if outcome.state == "failed":
-            return await self._sorry(outcome)
+            return self._sorry(outcome)
         return await self._guarded(self._rendered(outcome)) or await self.broken()
 
     async def broken(self) -> TurnOutcome:
         """What is left of an attempt that did not come to an end."""
-        return await self._sorry(self._progress.failed(INTERNAL))
+        return self._sorry(self._progress.failed(INTERNAL))
 
     async def cancelled(self) -> TurnOutcome:
         """What a cancelled attempt leaves: the text that was shown, marked incomplete."""
@@ -132,6 +135,8 @@ class Attempt:
             reply_to=self._reply_to,
             growing=growing,
             is_ours=self._is_ours,
+            signals_only=binding.live == "signal",
+            outputs=self._outputs,
         )
         async with live as live_reply:
             try:
@@ -196,12 +201,9 @@ class Attempt:
             claimed.history, load=load, takes_pictures=self._bot.takes_pictures, shown=shown
         )
 
-    async def _sorry(self, outcome: TurnOutcome) -> TurnOutcome:
-        """Add the apology where replies are sent; callers of an API read the error instead."""
-        if self._binding is None:
-            return outcome
-        apology = replace(outcome, messages=(self._progress.apology(),))
-        return await self._guarded(self._rendered(apology)) or outcome
+    def _sorry(self, outcome: TurnOutcome) -> TurnOutcome:
+        """Add the apology where replies are sent."""
+        return apologized(outcome, self._claimed, self._binding, text=self._bot.apology)
 
     async def _rendered(self, outcome: TurnOutcome) -> TurnOutcome:
         """The outcome with its messages as parts for the channel; raises what `render` raises."""

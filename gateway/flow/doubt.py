@@ -22,6 +22,7 @@ from gateway.domain.delivery import EXPIRES_AFTER_S, Delivery, DeliveryState, ne
 from gateway.domain.policy import POLL_S
 from gateway.errors import GatewayError, StoreError
 from gateway.flow.catalogue import Catalogue, ChannelBinding
+from gateway.flow.opened import is_lost
 from gateway.flow.stopwatch import Stopwatch
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
@@ -128,7 +129,8 @@ class Doubt:
     ) -> SendResult:
         if delivery.provider_id is not None and delivery.open_ref is None:
             return reported(delivery)
-        if delivery.open_ref is not None:
+        is_taken_back = is_lost(delivery) and not delivery.part
+        if delivery.open_ref is not None or is_taken_back:
             jitter = random.uniform(-1, 1)
             return finished_again(delivery, age_s=watch.age_s(delivery), jitter=jitter)
         if not binding.channel.capabilities.can_ask:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from gateway.contract import Channel, LiveOutput, SentQuery
+from gateway.contract import Channel, LiveOutput
 from gateway.domain.delivery import Delivery
 from gateway.domain.ids import new_delivery_id
 from gateway.domain.policy import POLL_S
 from gateway.domain.turns import ClaimedTurn
-from gateway.errors import StoreError
+from gateway.errors import DeliveryLater, DeliveryRefused, StoreError
 from gateway.flow.crash_points import crash_point
+from gateway.flow.opened import opened_query
 from gateway.store.protocol import Store
+from gateway.store.protocol.turns import OpenPart
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +36,7 @@ class GrowingMessage:
     claimed: ClaimedTurn
     channel: Channel
 
-    async def place(self) -> Delivery | None:
+    async def place(self) -> OpenPart | None:
         """Its row; None = it is not to be shown now.
 
         With an `open_ref` where an earlier attempt opened it: that is gone on with. If that attempt
@@ -46,32 +48,35 @@ class GrowingMessage:
         )
         if place is None:
             return None
-        delivery = place.delivery
         if place.is_new:
             crash_point("after_t2b")
-            return delivery
+            return place
+        delivery = place.delivery
         if delivery.open_ref is not None or not self.channel.capabilities.can_ask:
-            return delivery
-        found = await self.channel.find_sent(
-            SentQuery(
-                delivery_id=delivery.id,
-                address=delivery.address,
-                part={},
-                since=delivery.created_at,
-            )
-        )
+            return place
+        found = await self.channel.find_sent(opened_query(delivery))
         if found is None or found.provider_id is None:
-            return delivery
+            return place
         is_kept = await self._keep(delivery, found.provider_id)
-        return replace(delivery, open_ref=found.provider_id) if is_kept else None
+        known = replace(delivery, open_ref=found.provider_id)
+        return OpenPart(known, is_new=False) if is_kept else None
 
-    async def open(self, output: LiveOutput, delivery: Delivery) -> bool:
+    async def open(self, output: LiveOutput, place: OpenPart) -> bool:
         """Have the platform make the message; False = the turn is not ours any more."""
-        open_ref = await output.open(delivery.id)
+        try:
+            open_ref = await output.open(place.delivery.id)
+        except (DeliveryLater, DeliveryRefused):
+            await self.leave(place)
+            raise
         crash_point("after_opening")
-        return await self._keep(delivery, open_ref)
+        return await self._keep(place.delivery, open_ref)
 
-    async def _keep(self, delivery: Delivery, open_ref: str) -> bool:
+    async def leave(self, place: OpenPart) -> None:
+        """Note that this attempt opened nothing, so that nobody has to look for it."""
+        if place.is_new:
+            await self._keep(place.delivery, None)
+
+    async def _keep(self, delivery: Delivery, open_ref: str | None) -> bool:
         """Store the reference, however often the store is away: only we know it."""
         lease = self.claimed.lease
         while True:

@@ -81,6 +81,7 @@ class Intake:
 
     async def _accept(self, entries: Sequence[Entry], *, cursor: Cursor | None) -> list[Accepted]:
         terms, began = self._worker.reserve(len(entries)), perf_counter()
+        asked_at = asyncio.get_running_loop().time()
         try:
             crash_point("before_t1")
             accepted = await self._store.accept(
@@ -88,7 +89,7 @@ class Intake:
             )
             crash_point("after_t1")
             for entry, result in zip(entries, accepted, strict=True):
-                self._follow_up(entry, result)
+                self._follow_up(entry, result, asked_at=asked_at)
         finally:
             self.times.note(perf_counter() - began)
             self._worker.release(terms)
@@ -120,13 +121,13 @@ class Intake:
         project_id = self._catalogue().channels[channel].project_id
         return await self._store.heard_at(project_id, account=account, address=address)
 
-    def _follow_up(self, entry: Entry, result: Accepted) -> None:
+    def _follow_up(self, entry: Entry, result: Accepted, *, asked_at: float) -> None:
         if result.digest_differs:
             log.warning("inbox_digest_mismatch", turn_id=result.turn_id)
         if not isinstance(entry, NewTurn) or not result.is_new:
             return
         if result.claimed is not None:
-            self._worker.start(result.claimed)
+            self._worker.start(result.claimed, asked_at=asked_at)
         elif result.state == "queued":
             self._worker.wake()
         for session_id in result.stops:

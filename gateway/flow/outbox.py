@@ -21,7 +21,8 @@ from gateway.domain.policy import POLL_S
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Scope, StoreError
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.crash_points import crash_point
-from gateway.flow.pace import Pacer
+from gateway.flow.opened import with_opened
+from gateway.flow.pace import Pacer, Pacers
 from gateway.flow.stopwatch import Stopwatch
 from gateway.store.protocol import Store
 from gateway.store.protocol.outbox import SendResult
@@ -33,6 +34,7 @@ SENDS_AT_ONCE = 64
 SEND_TIMEOUT_S = 60.0
 ACCOUNT_REFUSED_PAUSE_S = 60.0
 MIN_THROTTLE_S = 0.25
+NOTHING_SHOWN = "nothing_shown"
 STRANDED_CHECK_S = 60.0
 """Long enough for channels to connect after a start before anything is given up."""
 
@@ -50,6 +52,7 @@ class Outbox:
         poll_s: float = POLL_S,
         send_timeout_s: float = SEND_TIMEOUT_S,
         stranded_check_s: float = STRANDED_CHECK_S,
+        pacers: Pacers | None = None,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -62,7 +65,7 @@ class Outbox:
         self._beginning = asyncio.Lock()
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._lanes_of: Counter[str] = Counter()
-        self._pacers: dict[str, Pacer] = {}
+        self._pacers = pacers or Pacers()
         self._last_out_at: dict[str, datetime] = {}
         self._is_stopping = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -132,7 +135,7 @@ class Outbox:
 
     async def _begin_channel(self, channel: Channel) -> bool:
         room = SENDS_AT_ONCE - self._lanes_of[channel.name]
-        limit = min(self._pacer(channel).free(now=_now()), room)
+        limit = min(self._pacers.of(channel, now=_now()).free(now=_now()), room)
         if limit <= 0 or self._is_stopping:
             return False
         try:
@@ -155,23 +158,25 @@ class Outbox:
     async def _send_lane(self, first: Delivery, channel: Channel) -> None:
         """Send a part, and the parts behind it in its lane as long as each may leave at once."""
         following = [first]
-        while following:
-            delivery = following.pop()
-            result = await self._send(delivery, channel)
-            following.extend(await self._settle(result))
+        pacer = self._pacers.of(channel, now=_now())
+        with pacer.delivering(first.address):
+            while following:
+                delivery = following.pop()
+                result = await self._send(delivery, channel, pacer)
+                following.extend(await self._settle(result))
 
-    async def _send(self, delivery: Delivery, channel: Channel) -> SendResult:
+    async def _send(self, delivery: Delivery, channel: Channel, pacer: Pacer) -> SendResult:
         """One try of one part, as the result to be written."""
         crash_point("after_t4")
         watch = Stopwatch()
-        pause_s = self._pacer(channel).sent(delivery.address, now=_now())
+        pause_s = pacer.sent(delivery.address, now=_now())
         try:
+            known = await with_opened(delivery, channel)
+            if not known.part and known.open_ref is None:
+                return nothing_shown(delivery)
             async with asyncio.timeout(self._send_timeout_s):
                 receipt = await channel.deliver(
-                    delivery.address,
-                    delivery.part,
-                    delivery_id=delivery.id,
-                    open_ref=delivery.open_ref,
+                    known.address, known.part, delivery_id=known.id, open_ref=known.open_ref
                 )
             crash_point("after_send")
             self._last_out_at[channel.name] = datetime.now(UTC)
@@ -192,6 +197,9 @@ class Outbox:
         except Exception as error:
             log.exception("delivery_broke", delivery_id=delivery.id, channel=channel.name)
             result = unknown(delivery, error)
+        if result.state != "sent" and result.blocked_s:
+            address = None if result.scope == "account" else delivery.address
+            pacer.hold(address, until=_now() + result.blocked_s)
         _tell(delivery, result, channel, duration_s=watch.seconds)
         return result
 
@@ -210,12 +218,6 @@ class Outbox:
                 log.warning("send_end_failed", delivery_id=result.delivery_id, code=error.code)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 5.0)
-
-    def _pacer(self, channel: Channel) -> Pacer:
-        pacer = self._pacers.get(channel.name)
-        if pacer is None:
-            pacer = self._pacers[channel.name] = Pacer(channel.capabilities.pace, now=_now())
-        return pacer
 
     async def _expire_stranded(self) -> None:
         """Give up what is too old and has no channel that would try it, and so find out."""
@@ -241,6 +243,11 @@ class Outbox:
         self._lanes_of[name] -= 1
         if not task.cancelled() and (error := task.exception()) and not self._broken.done():
             self._broken.set_exception(error)
+
+
+def nothing_shown(delivery: Delivery) -> SendResult:
+    """A message that was to be taken back does not stand there, as far as anybody can tell."""
+    return SendResult(delivery_id=delivery.id, state="cancelled", error=NOTHING_SHOWN)
 
 
 def later(delivery: Delivery, error: DeliveryLater, *, age_s: float, jitter: float) -> SendResult:

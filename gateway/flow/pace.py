@@ -6,10 +6,12 @@ process (a platform's own wait) stands in the store.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.contract import Address, Pace
+from gateway.contract import Address, Channel, Pace
 
 MAX_CHATS = 10_000
 """Chats remembered at once; a forgotten one starts with a full bucket."""
@@ -52,36 +54,89 @@ class Bucket:
 
 
 class Pacer:
-    """The pace of one channel."""
+    """The pace of one channel: deliveries first, live output of what they leave.
+
+    Deliveries are only counted: the caller waits as told. Live output gets nothing while one of the
+    same chat is at work, while the platform asked for a pause, and of the last half of any burst.
+    """
 
     def __init__(self, pace: Pace, *, now: float) -> None:
         self._pace = pace
         account_burst = max(1.0, pace.account_per_s)
         self._account = Bucket(pace.account_per_s, account_burst, account_burst, now)
         self._chats: OrderedDict[str, Bucket] = OrderedDict()
+        self._at_work: Counter[str] = Counter()
+        self._held: OrderedDict[str | None, float] = OrderedDict()
 
     def free(self, *, now: float) -> int:
         """How many messages the account may send right now."""
         return int(min(1000.0, max(0.0, self._account.available(now=now))))
 
     def sent(self, address: Address, *, now: float) -> float:
-        """Count a message; seconds until the next one to that chat should leave.
-
-        The threads of a chat share its pace.
-        """
+        """Count a message; seconds until the next one to that chat should leave."""
         self._account.take(now=now)
         account_wait_s = self._account.wait(now=now)
-        chat = self._chats.get(address.chat)
-        if chat is None:
-            chat = self._chats[address.chat] = self._bucket(address, now=now)
-        self._chats.move_to_end(address.chat)
-        while len(self._chats) > MAX_CHATS:
-            self._chats.popitem(last=False)
+        chat = self._chat(address, now=now)
         chat.take(now=now)
         return max(account_wait_s, chat.wait(now=now))
 
-    def _bucket(self, address: Address, *, now: float) -> Bucket:
-        pace = self._pace
-        is_slow = pace.slow is not None and pace.slow(address)
-        burst = float(pace.slow_burst if is_slow else pace.address_burst)
-        return Bucket(pace.slow_per_s if is_slow else pace.address_per_s, burst, burst, now)
+    @contextmanager
+    def delivering(self, address: Address) -> Iterator[None]:
+        """A delivery to that chat is at work."""
+        self._at_work[address.chat] += 1
+        try:
+            yield
+        finally:
+            self._at_work[address.chat] -= 1
+            if not self._at_work[address.chat]:
+                del self._at_work[address.chat]
+
+    def hold(self, address: Address | None, *, until: float) -> None:
+        """The platform wants nothing before then: in that chat, or for None at all."""
+        chat = None if address is None else address.chat
+        self._held[chat] = max(until, self._held.get(chat, until))
+        self._held.move_to_end(chat)
+        while len(self._held) > MAX_CHATS:
+            self._held.popitem(last=False)
+
+    def spare(self, address: Address, *, is_message: bool, now: float) -> bool:
+        """Whether live output may make a call now, which is then counted.
+
+        A message that grows counts as messages do; a preview counts for the account only.
+        """
+        is_held = max(self._held.get(None, now), self._held.get(address.chat, now)) > now
+        if is_held or self._at_work[address.chat]:
+            return False
+        buckets = [self._account, *([self._chat(address, now=now)] if is_message else [])]
+        if any(each.available(now=now) < max(1.0, each.size / 2) for each in buckets):
+            return False
+        for each in buckets:
+            each.take(now=now)
+        return True
+
+    def _chat(self, address: Address, *, now: float) -> Bucket:
+        """The bucket of a chat, which all its threads share."""
+        chat = self._chats.get(address.chat)
+        if chat is None:
+            is_slow = self._pace.slow is not None and self._pace.slow(address)
+            rate = self._pace.slow_per_s if is_slow else self._pace.address_per_s
+            burst = float(self._pace.slow_burst if is_slow else self._pace.address_burst)
+            chat = self._chats[address.chat] = Bucket(rate, burst, burst, now)
+        self._chats.move_to_end(address.chat)
+        while len(self._chats) > MAX_CHATS:
+            self._chats.popitem(last=False)
+        return chat
+
+
+class Pacers:
+    """The pace of every channel of one process."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Pacer] = {}
+
+    def of(self, channel: Channel, *, now: float) -> Pacer:
+        """The pacer of a channel."""
+        pacer = self._by_name.get(channel.name)
+        if pacer is None:
+            pacer = self._by_name[channel.name] = Pacer(channel.capabilities.pace, now=now)
+        return pacer

@@ -21,7 +21,6 @@ from gateway.domain.turns import (
     TurnOutcome,
     TurnWaiting,
 )
-from gateway.flow.replies import reply_message
 
 
 class Progress:
@@ -115,7 +114,3 @@ class Progress:
             error=TurnError("cancelled", "The turn was cancelled."),
             bot_version=self._bot.version,
         )
-
-    def apology(self) -> Message:
-        """The sentence a person gets instead of a reply."""
-        return reply_message(self._bot.apology)

@@ -23,13 +23,14 @@ Reason = Literal["cancelled", "lost", "given_back"]
 class Running:
     """A turn at work. `reason` says why it must stop; the first reason stands.
 
-    `renewed_at` is when its lease was last asked for, on the clock of the event loop.
+    `renewed_at` is when its lease was last asked for, at first by the claim, on the clock of the
+    event loop.
     """
 
     claimed: ClaimedTurn
+    renewed_at: float
     reason: Reason | None = None
     has_result: bool = False
-    renewed_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     task: asyncio.Task[None] = field(init=False)
     _thinking: asyncio.Task[TurnOutcome] | None = None
 

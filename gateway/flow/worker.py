@@ -18,13 +18,16 @@ import structlog
 from gateway.domain.ids import SessionId, TurnId
 from gateway.domain.policy import HEARTBEAT_S, LEASE_S, POLL_S, QueueLimits
 from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnError, TurnOutcome
-from gateway.errors import RequestError, StoreError
+from gateway.errors import StoreError
 from gateway.flow.attempt import Attempt, Think
 from gateway.flow.catalogue import Catalogue
+from gateway.flow.committing import commit_patiently
 from gateway.flow.crash_points import crash_point
 from gateway.flow.live import Live
+from gateway.flow.live_reply import LiveOutputs
 from gateway.flow.media import Media
-from gateway.flow.running import Running, heed
+from gateway.flow.running import Reason, Running, heed
+from gateway.flow.sorry import APOLOGY, apologized
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import ClaimTerms
 from gateway.store.protocol.turns import Committed
@@ -34,8 +37,9 @@ log = structlog.get_logger(__name__)
 COMMIT_PATIENCE_S = 60.0
 GIVE_BACK_PATIENCE_S = 5.0
 """How long a stopping process waits for its turns to be written back; leases do the rest."""
+SHOWN_WITHIN = 5 / 6
+"""Of a lease: a call of live output that begins in this part of it has ended with it."""
 BOT_GONE = TurnError("bot_gone", "This bot is not configured any more.")
-NOT_STORABLE = TurnError("internal", "The answer could not be stored.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class Worker:
         history_messages: int,
         wake_outbox: Callable[[], None],
         media: Media | None = None,
+        outputs: LiveOutputs | None = None,
         times: WorkerTimes | None = None,
     ) -> None:
         self._store = store
@@ -75,6 +80,7 @@ class Worker:
         self._history_messages = history_messages
         self._wake_outbox = wake_outbox
         self._media = media or Media(store)
+        self._outputs = outputs or LiveOutputs()
         self._times = times or WorkerTimes()
         self._running: dict[Lease, Running] = {}
         self._reserved = 0
@@ -124,12 +130,16 @@ class Worker:
         """There may be a turn to claim."""
         self._news.set()
 
-    def start(self, claimed: ClaimedTurn) -> None:
-        """Work on a turn that was claimed for this process."""
+    def start(self, claimed: ClaimedTurn, *, asked_at: float) -> None:
+        """Work on a turn that was claimed for this process, by a call made at `asked_at`.
+
+        That is a time on the clock of the event loop: the lease lasts from then on.
+        """
         for earlier in self._running.values():
             if earlier.claimed.session.id == claimed.session.id:
                 earlier.stop("lost")
-        running = Running(claimed, reason="given_back" if self._is_stopping else None)
+        reason: Reason | None = "given_back" if self._is_stopping else None
+        running = Running(claimed, reason=reason, renewed_at=asked_at)
         self._running[claimed.lease] = running
         running.task = asyncio.create_task(self._work(running), name=claimed.turn.id)
         running.task.add_done_callback(self._check)
@@ -216,9 +226,10 @@ class Worker:
         await asyncio.shield(asyncio.create_task(self._claim_and_start(terms)))
 
     async def _claim_and_start(self, terms: ClaimTerms) -> None:
+        asked_at = asyncio.get_running_loop().time()
         try:
             for claimed in await self._store.claim(terms):
-                self.start(claimed)
+                self.start(claimed, asked_at=asked_at)
         except StoreError as error:
             log.warning("claim_failed", code=error.code)
         finally:
@@ -268,7 +279,7 @@ class Worker:
         catalogue, session = self._catalogue(), claimed.session
         bot = catalogue.bot(session.project_id, session.bot)
         if bot is None:
-            return TurnOutcome(state="failed", error=BOT_GONE)
+            return self._failed(claimed, TurnOutcome(state="failed", error=BOT_GONE))
         attempt = Attempt(
             claimed,
             store=self._store,
@@ -276,8 +287,9 @@ class Worker:
             bot=bot,
             binding=catalogue.delivering(session.channel),
             broadcast=self._live.open(claimed.turn.id),
-            is_ours=partial(running.is_ours, lease_s=self._times.lease_s),
+            is_ours=partial(running.is_ours, lease_s=self._times.lease_s * SHOWN_WITHIN),
             media=self._media,
+            outputs=self._outputs,
         )
         thought = None if running.reason else await running.think(attempt)
         match running.reason:
@@ -292,26 +304,22 @@ class Worker:
                 return thought or await attempt.broken()
 
     async def _commit(self, claimed: ClaimedTurn, outcome: TurnOutcome) -> Committed | None:
-        """Commit, patiently while the store is away; None when it stayed away."""
-        deadline = perf_counter() + self._times.commit_patience_s
-        pause_s = self._times.poll_s
-        while True:
-            try:
-                crash_point("before_t3")
-                committed = await self._store.commit_turn(claimed.lease, claimed.turn.id, outcome)
-                crash_point("after_t3")
-                return committed
-            except RequestError as error:
-                log.exception("turn_not_storable", turn_id=claimed.turn.id, code=error.code)
-                if outcome.error is NOT_STORABLE:
-                    raise
-                outcome = TurnOutcome(state="failed", error=NOT_STORABLE)
-            except StoreError as error:
-                log.warning("commit_failed", turn_id=claimed.turn.id, code=error.code)
-                if perf_counter() + pause_s > deadline:
-                    return None
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, 5.0)
+        """Commit what the turn leaves; None when the store stayed away."""
+        return await commit_patiently(
+            self._store,
+            claimed,
+            outcome,
+            patience_s=self._times.commit_patience_s,
+            pause_s=self._times.poll_s,
+            sorry=partial(self._failed, claimed),
+        )
+
+    def _failed(self, claimed: ClaimedTurn, outcome: TurnOutcome) -> TurnOutcome:
+        """A failed turn for which nobody has apologized, with the bot's words if there is a bot."""
+        catalogue, session = self._catalogue(), claimed.session
+        bot = catalogue.bot(session.project_id, session.bot)
+        text = APOLOGY if bot is None else bot.apology
+        return apologized(outcome, claimed, catalogue.delivering(session.channel), text=text)
 
     def _tell(
         self,

@@ -281,7 +281,7 @@ def to_delivery(row: Row) -> Delivery:
         next_at=to_time_or_none(row[18]),
         sent_started_at=to_time_or_none(row[19]),
         created_at=to_time(row[20]),
-        was_opened=bool(row[27]),
+        opened_at=to_time_or_none(row[27]),
     )
 
 

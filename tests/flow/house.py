@@ -37,6 +37,7 @@ from gateway.flow.host import ChannelPort, Supervisor
 from gateway.flow.intake import Admission, Intake
 from gateway.flow.janitor import Janitor, JanitorTimes
 from gateway.flow.live import Live
+from gateway.flow.live_reply import LiveOutputs
 from gateway.flow.media import Media, MediaLimits
 from gateway.flow.outbox import Outbox
 from gateway.flow.sealed_notes import NoteSeal
@@ -352,6 +353,7 @@ def _build(
         return catalogue
 
     live, admission, connected = Live(), Admission(), {channel.name}
+    outputs = LiveOutputs()
     outbox = Outbox(
         store,
         current,
@@ -360,6 +362,7 @@ def _build(
         poll_s=outbox_poll_s,
         send_timeout_s=1,
         stranded_check_s=0.02,
+        pacers=outputs.pacers,
     )
     worker = Worker(
         store,
@@ -371,6 +374,7 @@ def _build(
         history_messages=100,
         wake_outbox=outbox.wake,
         media=Media(store, transcriber=lambda: transcriber, limits=media_limits),
+        outputs=outputs,
         times=worker_times,
     )
     intake = Intake(

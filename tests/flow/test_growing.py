@@ -243,6 +243,22 @@ class TestGrowing:
         assert final.open_ref is None
 
     async def test_behind_an_earlier_reply_only_a_signal_is_shown(self, data: Path) -> None:
+        hold = Hold(text="Good ", rest="day.")
+        async with house(data, "First.", hold, capabilities=MESSAGE) as home, home.at_work():
+            home.channel.fail(DeliveryLater("busy"))
+            await home.say("one")
+            await home.channel.wait_for_tries(1)
+            home.channel.live_log.clear()
+            await home.say("two")
+            await home.until(lambda: home.flaky.calls["open_part"])
+            await home.channel.wait_for(lambda one: one.live_log.count("working") >= 2)
+            hold.release.set()
+            await home.channel.wait_for_sent(2)
+
+        assert not [entry for entry in home.channel.live_log if "show" in entry]
+        assert standing(home) == ["First.", "Good day."]
+
+    async def test_while_a_delivery_is_at_work_it_is_not_opened(self, data: Path) -> None:
         hold, held = Hold(text="Good ", rest="day."), HeldSend()
         async with house(data, "First.", hold, capabilities=MESSAGE) as home, home.at_work():
             home.channel.fail(held)
@@ -250,13 +266,14 @@ class TestGrowing:
             await home.channel.wait_for_tries(1)
             home.channel.live_log.clear()
             await home.say("two")
-            await home.until(lambda: home.flaky.calls["open_part"])
             await home.channel.wait_for(lambda one: one.live_log.count("working") >= 2)
+            before = list(home.channel.live_log)
             held.release.set()
+            await shown(home, "Good ")
             hold.release.set()
             await home.channel.wait_for_sent(2)
 
-        assert not [entry for entry in home.channel.live_log if "show" in entry]
+        assert set(before) == {"working"}
         assert standing(home) == ["First.", "Good day."]
 
     async def test_other_channels_pay_nothing_for_it(self, data: Path) -> None:

@@ -230,6 +230,7 @@ async def test_a_refused_account_is_tried_again_after_a_while(data: Path) -> Non
     async with house(data, "a") as home, home.at_work():
         home.channel.fail(DeliveryRefused("wrong token", scope="account"))
         await home.say("hi")
+        await home.channel.wait_for_tries(1)
         await settle(home, "pending")
         home.clock.ahead_s += ACCOUNT_REFUSED_PAUSE_S + 1
         await home.channel.wait_for_sent(1)

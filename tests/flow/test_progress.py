@@ -133,7 +133,3 @@ def test_another_message_that_is_complete_does_not_close_the_open_one() -> None:
     )
 
     assert [kept.id for kept in progress.cancelled(is_shown=True).messages] == [FIRST]
-
-
-def test_the_apology_is_the_bots_own() -> None:
-    assert after().apology().text == "Sorry."

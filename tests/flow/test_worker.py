@@ -319,7 +319,7 @@ async def test_a_stop_that_comes_before_a_turn_has_begun_is_not_lost(data: Path)
         assert terms is not None
         [claimed] = await home.store.claim(terms)
 
-        home.worker.start(claimed)
+        home.worker.start(claimed, asked_at=asyncio.get_running_loop().time())
         home.worker.release(terms)
         home.worker.cancel_turn(claimed.turn.id)
         home.worker.cancel_turn(claimed.turn.id)
@@ -576,10 +576,10 @@ async def test_an_answer_that_cannot_be_stored_fails_its_turn_only(data: Path) -
         await home.say("one")
         turns = await home.settled()
         await home.say("two")
-        await home.channel.wait_for_sent(1)
+        await home.channel.wait_for_sent(2)
 
     assert [turn.state for turn in turns] == ["failed"]
-    assert home.channel.texts == ["re two"]
+    assert home.channel.texts == ["Sorry.", "re two"]
 
 
 async def test_a_turn_that_cannot_even_fail_ends_the_process(data: Path) -> None:

@@ -16,31 +16,42 @@ class Growing(Turns, Deliveries):
     """Answers that are seen before they are complete."""
 
     @precondition(lambda self: self.claims)
-    @rule(number=picks, is_shown=st.booleans(), fate=fates, second_fate=fates)
-    def show(self, number: int, *, is_shown: bool, fate: Fate, second_fate: Fate) -> None:
-        """A worker lets a message grow, be it one whose process died long ago."""
+    @rule(
+        number=picks, is_shown=st.sampled_from([True, False, None]), fate=fates, second_fate=fates
+    )
+    def show(self, number: int, *, is_shown: bool | None, fate: Fate, second_fate: Fate) -> None:
+        """A worker lets a message grow, be it one whose process died long ago.
+
+        It learns where it is shown, or that it certainly is not; or (False) neither.
+        """
         claimed, name = pick(self.claims, number), new_delivery_id()
         lease, turn_id = claimed.lease, claimed.turn.id
         got = self.call(lambda store: store.open_part(lease, turn_id, delivery_id=name), fate)
         if fate == "lost before commit":
             return
         self.model.open_part(claimed, name, got, self.now)
-        if got is None or not is_shown:
+        if got is None or is_shown is False:
             return
         shown = got.delivery.id
+        open_ref = f"ref {shown}" if is_shown else None
         is_kept = self.call(
-            lambda store: store.keep_open_ref(lease, shown, open_ref=f"ref {shown}"), second_fate
+            lambda store: store.keep_open_ref(lease, shown, open_ref=open_ref), second_fate
         )
-        if is_kept is not None:
+        if is_kept is None:
+            return
+        if is_shown:
             self.model.keep_open_ref(claimed, shown, is_kept=is_kept)
+        else:
+            part, is_good = self.model.parts[shown], self.model.holds(claimed)
+            self.model.leave(part, is_good=is_good, is_noted=is_kept)
 
     @rule(
         chat=chats,
-        is_shown=st.sampled_from([True, True, False]),
+        is_shown=st.sampled_from([True, True, False, None]),
         parts=st.integers(0, 2),
         state=st.sampled_from(["runs on", "done", "queued", "wait", "cancelled"]),
     )
-    def talk_growing(self, chat: Address, parts: int, state: str, *, is_shown: bool) -> None:
+    def talk_growing(self, chat: Address, parts: int, state: str, *, is_shown: bool | None) -> None:
         """A person writes, and sees the answer grow."""
         number = self.next_number()
         before = len(self.claims)

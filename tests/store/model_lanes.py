@@ -29,6 +29,7 @@ class Part:
     owner: str | None = None
     is_cut_off: bool = False
     is_shown: bool = False
+    may_stand: bool = False
     was_begun: bool = False
     came_back: bool = False
     receipt: str | None = None
@@ -96,13 +97,19 @@ class Lanes:
 
     def take_place(self, lane: Lane, name: str, *, turn_id: str, number: int) -> None:
         """A message is going to grow: it holds up its lane like any part."""
-        part = Part(name, turn_id, number, lane, is_answer=False, state="open")
+        part = Part(name, turn_id, number, lane, is_answer=False, state="open", may_stand=True)
         lane.parts.append(part)
         self.parts[name] = part
 
+    def leave(self, part: Part, *, is_good: bool, is_noted: bool) -> None:
+        """A worker is certain that nothing was opened for it."""
+        is_open = is_good and part.state == "open" and not part.is_shown
+        assert is_noted == is_open, "fenced or not"
+        part.may_stand = part.may_stand and not is_noted
+
     def fill(self, part: Part, new: NewDelivery | None, now: int) -> None:
-        """What grew gets its last text; with none it is taken back, if it is shown at all."""
-        if part.lane.is_reachable and (new is not None or part.is_shown):
+        """What grew gets its last text; with none it is taken back, if it may be shown at all."""
+        if part.lane.is_reachable and (new is not None or part.is_shown or part.may_stand):
             part.state, part.content = "pending", {} if new is None else new.part
         else:
             part.state = "cancelled"

@@ -250,6 +250,7 @@ class TestTheEnd:
     ) -> None:
         claimed = await claimed_turn(store)
         first = await opened(store, claimed, None)
+        await store.keep_open_ref(claimed.lease, first.id, open_ref=None)
         await talk(store, "later", parts=1, new=chat_turn("later", fresh_session=True))
 
         committed = await commit(store, claimed, TurnOutcome(state="cancelled"))
@@ -258,6 +259,41 @@ class TestTheEnd:
         closed = await delivery_of(store, first.id)
         assert (closed.state, closed.error) == ("cancelled", "nothing_shown")
         assert await send_all(store) == [("re: later 0", None)]
+
+    async def test_what_may_stand_there_without_a_reference_is_to_be_taken_back(
+        self, store: Store
+    ) -> None:
+        claimed = await claimed_turn(store)
+        first = await opened(store, claimed, None)
+
+        committed = await commit(store, claimed, TurnOutcome(state="cancelled"))
+
+        assert committed.has_deliveries
+        (taken_back,) = await begin_sends(store)
+        assert (taken_back.id, taken_back.part, taken_back.open_ref) == (first.id, {}, None)
+        assert taken_back.opened_at is not None
+        await end_send(store, taken_back, "cancelled")
+
+    async def test_a_reply_knows_that_its_message_may_stand_there(self, store: Store) -> None:
+        claimed = await claimed_turn(store)
+        first = await opened(store, claimed, None)
+
+        await commit(store, claimed, reply("hello", parts=1))
+
+        (filled,) = await begin_sends(store)
+        assert (filled.id, filled.open_ref) == (first.id, None)
+        assert filled.opened_at is not None
+        await end_send(store, filled)
+
+    async def test_nothing_is_forgotten_of_a_message_that_was_opened(self, store: Store) -> None:
+        claimed = await claimed_turn(store)
+        first = await opened(store, claimed, "7")
+
+        await store.keep_open_ref(claimed.lease, first.id, open_ref=None)
+
+        stored = await delivery_of(store, first.id)
+        assert stored.open_ref == "7"
+        assert stored.opened_at is not None
 
     async def test_a_resumed_turn_opens_its_next_part(self, store: Store) -> None:
         claimed = await claimed_turn(store)

@@ -95,8 +95,8 @@ class TurnStore(Protocol):
         Messages, turn state, usage, session changes and deliveries are one commit. An outcome
         of state `queued` keeps the turn for a later attempt and resets its crash count; its open
         part stays. Any other fills the open part with the first delivery, or without one with an
-        empty part, which takes back what is shown; an open part without `open_ref` and without a
-        delivery ends as cancelled.
+        empty part, which takes back what is shown, or may be; an open part of which it is certain
+        that it was not opened ends as cancelled, without a delivery.
         """
         ...
 
@@ -111,8 +111,14 @@ class TurnStore(Protocol):
         """
         ...
 
-    async def keep_open_ref(self, lease: Lease, delivery_id: DeliveryId, *, open_ref: str) -> bool:
-        """Store the platform's reference of an opened message; False = not ours any more."""
+    async def keep_open_ref(
+        self, lease: Lease, delivery_id: DeliveryId, *, open_ref: str | None
+    ) -> bool:
+        """Store the platform's reference of an opened message; False = not ours any more.
+
+        None = for certain nothing was opened. Until one of both is stored it is possible that the
+        message stands on the platform.
+        """
         ...
 
     async def begin_tool(self, lease: Lease, turn_id: TurnId, *, step: int, call: ToolCall) -> bool:

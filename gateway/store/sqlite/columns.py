@@ -43,7 +43,7 @@ class DeliveryAt:
     CHANNEL: Final = 23
     SETTLED_AT: Final = 24
     MESSAGE_ID: Final = 26
-    WAS_OPENED: Final = 27
+    OPENED_AT: Final = 27
     REFUSED_ID: Final = 28
 
 

@@ -19,6 +19,11 @@ from gateway.store.sqlite.lanes import Origin, add_open, closed, is_first, promo
 from gateway.store.sqlite.sessions import holds, load_sheet
 
 _STATUS = "SELECT state, parts FROM turn WHERE project_id = ? AND turn_id = ?"
+_MAY_STAND = "UPDATE outbox SET opened_at = ? WHERE delivery_id = ?"
+_WAS_NOT_OPENED = """
+UPDATE outbox SET opened_at = NULL
+ WHERE project_id = ? AND delivery_id = ? AND state = 'open' AND open_ref IS NULL
+"""
 _COUNT_PART = "UPDATE turn SET parts = parts + 1 WHERE project_id = ? AND turn_id = ?"
 _LAST_PART = """
 SELECT * FROM delivery_row
@@ -63,17 +68,26 @@ def open_part(
     origin = Origin(lease.project_id, lease.session_id, turn_id, sheet.address_id, first_part=parts)
     if not add_open(db, origin, delivery_id, now):
         return None
+    db.execute(_MAY_STAND, (now, delivery_id))
     db.execute(_COUNT_PART, key)
     made: Row = db.execute(_LAST_PART, (*key, parts)).fetchone()
     return OpenPart(to_delivery(made), is_new=True)
 
 
-def keep_open_ref(db: sqlite3.Connection, lease: Lease, delivery_id: str, open_ref: str) -> bool:
-    """Store where the platform shows the message; False, and nothing, without the lease."""
+def keep_open_ref(
+    db: sqlite3.Connection, lease: Lease, delivery_id: str, open_ref: str | None
+) -> bool:
+    """Store where the platform shows the message; False, and nothing, without the lease.
+
+    None = it is certain that the platform was not asked for one, or did not make it.
+    """
     sheet = load_sheet(db, lease.project_id, lease.session_id)
     if sheet is None or not holds(sheet, lease):
         return False
-    found = db.execute(_KEEP_REF, (clean(open_ref), lease.project_id, delivery_id))
+    if open_ref is None:
+        found = db.execute(_WAS_NOT_OPENED, (lease.project_id, delivery_id))
+    else:
+        found = db.execute(_KEEP_REF, (clean(open_ref), lease.project_id, delivery_id))
     return found.rowcount > 0
 
 
@@ -88,11 +102,12 @@ def find_open(db: sqlite3.Connection, turn: tuple[str, str], parts: int) -> Row 
 def fill_open(db: sqlite3.Connection, row: Row, new: NewDelivery | None, now: int) -> bool:
     """Give an open row the part it was opened for; whether there is something to send.
 
-    None = the turn leaves nothing: an empty part, which takes the message back from the platform.
+    None = the turn leaves nothing: an empty part, which takes the message back from the platform,
+    also where it is only possible that it stands there.
     """
     delivery_id, address_id = row[DeliveryAt.DELIVERY_ID], row[DeliveryAt.ADDRESS_ID]
     reason = closed(db, address_id)
-    is_shown = row[DeliveryAt.OPEN_REF] is not None
+    is_shown = row[DeliveryAt.OPEN_REF] is not None or row[DeliveryAt.OPENED_AT] is not None
     is_sent = reason is None and (new is not None or is_shown)
     if is_sent:
         part, message_id = ({}, None) if new is None else (new.part, new.message_id)

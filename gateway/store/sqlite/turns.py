@@ -140,7 +140,9 @@ class SqliteTurns(Area):
             lambda db: open_part(db, lease, turn_id, delivery_id, self._clock())
         )
 
-    async def keep_open_ref(self, lease: Lease, delivery_id: DeliveryId, *, open_ref: str) -> bool:
+    async def keep_open_ref(
+        self, lease: Lease, delivery_id: DeliveryId, *, open_ref: str | None
+    ) -> bool:
         """Store where the platform shows an opened message; False without the lease."""
         return await self._writer.run(lambda db: keep_open_ref(db, lease, delivery_id, open_ref))
 

@@ -27,7 +27,7 @@ UPDATE turn INDEXED BY turn_unfinished
     """
 UPDATE outbox INDEXED BY outbox_lane
    SET next_at = next_at + :jump, created_at = created_at + :jump,
-       sent_started_at = sent_started_at + min(:jump, 0)
+       sent_started_at = sent_started_at + min(:jump, 0), opened_at = opened_at + min(:jump, 0)
  WHERE settled_at IS NULL
 """,
     """
