@@ -1,138 +1,170 @@
-"""Slack and a daemon that is killed: one message stands there in the end, and none is "typing"."""
+"""Slack and a daemon that restarts: every mention is answered once, in its thread."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
+from yarl import URL
 
-from gateway.flow.crash_points import ENVIRONMENT
-from gateway.testing import Drop, OpenAIServer, SlackServer
-from gateway.testing.openai.endpoint import ModelCall
-from gateway.testing.openai.replies import Reply
+from gateway.testing import EventRetry, OpenAIServer, Silence, SlackServer
 from gateway.testing.process import GatewayProcess
-from gateway.testing.scene import DESK, PATIENCE_S, logged, over_endpoint
+from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, logged, on_slack, over_endpoint
+from gateway.testing.slack.messages import SlackMessage
 from tests.stories.checks import findings
 
-ANSWER = "One two three four five six seven eight."
-
-
-def on_slack(slack: SlackServer, *, more: str = "") -> str:
-    """A channel at the fake Slack, over HTTP; each direct message is a thread."""
-    return f"""
+RECEIVE = pytest.mark.parametrize("receive", ["events", "socket"])
+OAUTH = """
 [[channels]]
 name = "slack"
 kind = "slack"
 bot = "support"
-bot_token = "{slack.bot_token}"
+client_id = "{slack.client_id}"
+client_secret = "{slack.client_secret}"
 signing_secret = "{slack.signing_secret}"
 api_url = "{slack.api_url}"
-dm_sessions = "thread"
-{more}
 """
 
 
-def slowly(call: ModelCall) -> Reply:
-    """Word by word, so that there is something to see before the end."""
-    return Reply(ANSWER, between_s=0.25)
-
-
 @asynccontextmanager
-async def connected(folder: Path) -> AsyncIterator[tuple[GatewayProcess, SlackServer]]:
-    """A gateway on Slack that is not started, and Slack."""
-    async with OpenAIServer(slowly) as model, SlackServer() as slack:
-        config = over_endpoint(model) + DESK + on_slack(slack)
+async def connected(
+    folder: Path, *, model: str = SCRIPTED, receive: str
+) -> AsyncIterator[tuple[GatewayProcess, SlackServer]]:
+    """A gateway that hears Slack, and Slack."""
+    async with SlackServer(retry=EventRetry(scale=0.01)) as slack:
+        config = model + DESK + on_slack(slack, receive=receive)
         async with GatewayProcess(folder, config=config) as gateway:
-            slack.deliver_to(f"{gateway.url}/hooks/slack/events")
-            slack.hold_events()
+            await gateway.start()
+            await hearing(gateway, slack, receive=receive)
             yield gateway, slack
 
 
-def standing(slack: SlackServer) -> list[tuple[str, bool]]:
-    """What the app's messages show, and whether they still grow."""
-    return [(message.text, message.is_streaming) for message in slack.sent()]
+async def hearing(gateway: GatewayProcess, slack: SlackServer, *, receive: str) -> None:
+    if receive == "socket":
+        await slack.wait_for_sockets(timeout_s=PATIENCE_S)
+    else:
+        base = f"{gateway.url}/hooks/slack"
+        slack.deliver_to(
+            f"{base}/events", interactivity=f"{base}/interactivity", commands=f"{base}/commands"
+        )
 
 
-@pytest.mark.proves("SL-44")
-async def test_sl_44_a_reply_grows_in_the_thread_and_is_one_message(tmp_path: Path) -> None:
-    async with connected(tmp_path) as (gateway, slack):
-        await gateway.start()
-        slack.release_events()
-        told = slack.post_message("D1", "U1", "Hello")
-        await slack.wait_for_sent(1, timeout_s=PATIENCE_S)
-        await gateway.stop()
+async def replies(slack: SlackServer, count: int, channel: str = "C1") -> list[SlackMessage]:
+    return await slack.wait_for_sent(count, channel=channel, timeout_s=PATIENCE_S)
 
-        [message] = slack.sent()
-        assert (message.text, message.thread_ts) == (ANSWER, told["event"]["ts"])
-        assert len(slack.calls_of("chat.appendStream")) >= 1
-        assert slack.calls_of("chat.postMessage") == []
-        assert slack.status_of("D1", told["event"]["ts"]) == ""
+
+@RECEIVE
+@pytest.mark.proves("SL-6", "C-3")
+async def test_sl_6_c_3_a_mention_is_answered_once_in_its_thread(
+    tmp_path: Path, receive: str
+) -> None:
+    async with connected(tmp_path, receive=receive) as (gateway, slack):
+        told = slack.mention("C1", "U1", "one")
+        for event in told:
+            slack.redeliver(event, 3)
+        [reply] = await replies(slack, 1)
+        await slack.wait_until_acknowledged(timeout_s=PATIENCE_S)
+        thread = told[0]["event"]["ts"]
+        slack.post_message("C1", "U2", "not for the bot")
+        slack.post_message("C1", "U1", "two", thread_ts=thread)
+        first, second = await replies(slack, 2)
+
+        assert (first, reply.thread_ts) == (reply, thread)
+        assert [first.text, second.text] == ["Heard: one", "Heard: two"]
+        assert second.thread_ts == thread
         assert slack.problems == []
         assert await findings(gateway) == []
 
 
-@pytest.mark.proves("SL-44", "SL-20")
-async def test_sl_44_a_mention_in_a_channel_is_streamed_for_the_person_who_asked(
+@RECEIVE
+@pytest.mark.proves("C-1")
+async def test_c_1_a_kill_between_acknowledgement_and_reply_leaves_one_reply(
+    tmp_path: Path, receive: str
+) -> None:
+    async with OpenAIServer() as model:
+        model.enqueue(Silence(), "Here you are.", "Again.")
+        async with connected(tmp_path, model=over_endpoint(model), receive=receive) as (
+            gateway,
+            slack,
+        ):
+            told = slack.mention("C1", "U1", "one")
+            await slack.wait_until_acknowledged(timeout_s=PATIENCE_S)
+            await model.wait_for_calls(1, timeout_s=PATIENCE_S)
+
+            await gateway.kill()
+            await gateway.start()
+            await hearing(gateway, slack, receive=receive)
+            for event in told:
+                slack.redeliver(event)
+
+            [reply] = await replies(slack, 1)
+            assert (reply.text, reply.thread_ts) == ("Here you are.", told[0]["event"]["ts"])
+            slack.post_message("C1", "U1", "two", thread_ts=reply.thread_ts)
+            assert [one.text for one in await replies(slack, 2)] == ["Here you are.", "Again."]
+            assert await findings(gateway) == []
+
+
+@RECEIVE
+@pytest.mark.proves("SL-25")
+async def test_sl_25_a_slash_command_starts_afresh(tmp_path: Path, receive: str) -> None:
+    async with connected(tmp_path, receive=receive) as (_, slack):
+        slack.post_message("D1", "U1", "one")
+        await replies(slack, 1, "D1")
+        slack.command("D1", "U1", "/bot", "new")
+        _, answer = await replies(slack, 2, "D1")
+
+        assert "afresh" in answer.text
+
+
+async def test_what_was_said_while_the_daemon_was_down_is_answered_once_and_in_order(
     tmp_path: Path,
 ) -> None:
-    async with connected(tmp_path) as (gateway, slack):
+    async with connected(tmp_path, receive="events") as (gateway, slack):
+        slack.post_message("D1", "U1", "before")
+        await replies(slack, 1, "D1")
+        await gateway.kill()
+        for number in range(3):
+            slack.post_message("D1", "U1", f"number {number}")
+        await slack.wait_until(lambda: not slack.pending, timeout_s=PATIENCE_S)
         await gateway.start()
-        slack.release_events()
-        [told, _] = slack.mention("C1", "U1", "Hello")
-        await slack.wait_for_sent(1, timeout_s=PATIENCE_S)
-        await gateway.stop()
+        said = [one.text for one in await replies(slack, 4, "D1")]
 
-        [start] = slack.calls_of("chat.startStream")
-        assert start.params["recipient_user_id"] == "U1"
-        assert start.params["thread_ts"] == told["event"]["ts"]
-        assert standing(slack) == [(ANSWER, False)]
-        assert slack.problems == []
-
-
-@pytest.mark.proves("SL-45")
-@pytest.mark.parametrize("point", ["after_t2b", "after_opening", "mid_llm"])
-async def test_sl_45_a_kill_around_the_opening_leaves_one_finished_message(
-    tmp_path: Path, point: str
-) -> None:
-    async with connected(tmp_path) as (gateway, slack):
-        await gateway.start(environment={ENVIRONMENT: point})
-        slack.release_events()
-        slack.post_message("D1", "U1", "Hello")
-        await gateway.wait_for_end()
-        await gateway.start()
-        await slack.wait_for_sent(1, timeout_s=PATIENCE_S)
-        await settled(slack)
-        await gateway.stop()
-
-        assert standing(slack) == [(ANSWER, False)]
-        assert slack.problems == []
+        assert said == [f"Heard: {text}" for text in ("before", "number 0", "number 1", "number 2")]
         assert await findings(gateway) == []
 
 
-@pytest.mark.proves("C-7")
-async def test_c_7_a_reply_whose_answer_was_not_stored_is_found_and_not_sent_again(
+@pytest.mark.proves("SL-28", "C-10")
+async def test_sl_28_an_install_survives_a_restart_and_stands_encrypted_on_disk(
     tmp_path: Path,
 ) -> None:
-    async with connected(tmp_path) as (gateway, slack):
-        slack.fail("chat.startStream", Drop(accepted=False), times=None)
-        await gateway.start(environment={ENVIRONMENT: "after_send"})
-        slack.release_events()
-        slack.post_message("D1", "U1", "Hello")
-        await gateway.wait_for_end()
-        await gateway.start()
-        slack.post_message("D1", "U1", "Again", thread_ts=slack.sent()[0].thread_ts)
-        await slack.wait_for_sent(2, timeout_s=PATIENCE_S)
-        await gateway.stop()
+    async with SlackServer(retry=EventRetry(scale=0.01)) as slack:
+        config = SCRIPTED + DESK + OAUTH.format(slack=slack)
+        async with GatewayProcess(tmp_path, config=config) as gateway:
+            await gateway.start()
+            token = await install(gateway, slack)
+            await gateway.kill()
+            await gateway.start()
+            await hearing(gateway, slack, receive="events")
+            slack.post_message("D1", "U1", "one")
+            [reply] = await replies(slack, 1, "D1")
+            slack.uninstall()
+            await slack.wait_until_acknowledged(timeout_s=PATIENCE_S)
 
-        assert standing(slack) == [(ANSWER, False), (ANSWER, False)]
-        [decided] = logged(gateway, "delivery_doubt_decided")
-        assert decided["outcome"] == "sent"
-        assert slack.problems == []
-        assert await findings(gateway) == []
+            assert reply.text == "Heard: one"
+            assert slack.calls_of("chat.postMessage")[0].token == token
+            assert logged(gateway, "slack_installation_removed")
+        files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+        assert not any(token.encode() in content for content in files)
 
 
-async def settled(slack: SlackServer) -> None:
-    """Return when nothing is still being written."""
-    await slack.wait_until(
-        lambda: all(message.is_whole for message in slack.sent()), timeout_s=PATIENCE_S
-    )
+async def install(gateway: GatewayProcess, slack: SlackServer) -> str:
+    """Somebody lets the app in, with a browser; gives the token that Slack gave for it."""
+    base = f"{gateway.url}/hooks/slack"
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.get(f"{base}/install", allow_redirects=False) as asked:
+            state = URL(asked.headers["Location"]).query["state"]
+        code = slack.approve("U1", redirect_uri=f"{base}/oauth")
+        async with browser.get(f"{base}/oauth", params={"code": code, "state": state}) as done:
+            assert done.status == 200, await done.text()
+    return slack.bot_token
