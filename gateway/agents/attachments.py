@@ -31,7 +31,7 @@ async def show_files(
     transcript: Sequence[Message], *, load: Load, takes_pictures: bool, shown: Shown | None = None
 ) -> tuple[Message, ...]:
     """The transcript (oldest first) without files; `takes_pictures` False = pictures by name."""
-    if not any(_has_files(message) for message in transcript):
+    if not any(map(_has_files, transcript)):
         return tuple(transcript)
     show = _Show(load, shown or Shown(), takes_pictures=takes_pictures)
     newest_first = [await show.message(message) for message in reversed(transcript)]
@@ -39,7 +39,10 @@ async def show_files(
 
 
 def _has_files(message: Message) -> bool:
-    return any(isinstance(part, FilePart) for part in message.content)
+    content = message.content
+    if len(content) == 1:
+        return isinstance(content[0], FilePart)
+    return any(isinstance(part, FilePart) for part in content)
 
 
 class _Show:

@@ -27,12 +27,14 @@ _KEPT_MARKS = " .'-_"
 
 def speakers(transcript: Sequence[Message]) -> Mapping[str, str]:
     """The label of each sender, by the platform's id; empty unless there are at least two."""
-    names: dict[str, str] = {}
-    for message in transcript:
-        if message.role == "user" and message.sender_id is not None:
-            names[message.sender_id] = _harmless(message.sender_name or "")
-    if len(names) < 2:
+    given = {
+        message.sender_id: message.sender_name or ""
+        for message in transcript
+        if message.role == "user" and message.sender_id is not None
+    }
+    if len(given) < 2:
         return {}
+    names = {sender_id: _harmless(name) for sender_id, name in given.items()}
     shared = Counter(name.casefold() for name in names.values())
     return {
         sender_id: name

@@ -8,6 +8,7 @@ prefix.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
 from typing import NewType
@@ -26,6 +27,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LENGTH = 26
+_RANDOM_BYTES = 4_096
 
 
 def new_session_id() -> SessionId:
@@ -120,9 +122,35 @@ def is_id(text: str, prefix: str) -> bool:
     )
 
 
+class _Random:
+    """Random bytes of the system, asked for in large pieces: each call of it costs like an id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes = b""
+        self._used = 0
+
+    def take(self, count: int) -> bytes:
+        """That many bytes, which nobody gets again."""
+        with self._lock:
+            begin, end = self._used, self._used + count
+            if end > len(self._bytes):
+                self._bytes, begin, end = os.urandom(_RANDOM_BYTES), 0, count
+            self._used = end
+            return self._bytes[begin:end]
+
+    def forget(self) -> None:
+        """Give nothing of what is left; the other side of a fork has the same."""
+        self._bytes = b""
+
+
+_RANDOM = _Random()
+os.register_at_fork(after_in_child=_RANDOM.forget)
+
+
 def _fresh() -> str:
     """UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, version, variant, 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
+    random = int.from_bytes(_RANDOM.take(10), "big")
     milliseconds = time.time_ns() // 1_000_000
     number = milliseconds << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62
     return _encode(number | (random & ((1 << 62) - 1)))
