@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from channels.telegram.polling import PollTimes
 from gateway.errors import Unavailable
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
+from gateway.testing.telegram.queue import MAX_POLL_S
 from tests.channels.telegram.running import QUICK_POLLS, channel_for, connected, polling
 
 
@@ -103,6 +105,18 @@ async def test_a_webhook_that_cannot_be_removed_now_is_removed_later():
         running.telegram.fail("getUpdates", faults.webhook_active(), times=2)
         await running.telegram.wait_for_calls("deleteWebhook", 2)
         await running.host.until_state("degraded", "could not be removed")
+
+
+@pytest.mark.proves("TG-2")
+async def test_tg_2_an_idle_poll_lasts_its_whole_time_and_is_no_trouble():
+    async with connected() as running:
+        running.channel.poll_times = replace(QUICK_POLLS, wait_s=1)
+        async with running.channel.receiving():
+            await running.telegram.wait_for_calls("getUpdates", 3)
+
+    assert {state for state, _ in running.host.states} == {"connected"}
+    assert all(call.params["timeout"] == 1 for call in running.telegram.calls_of("getUpdates"))
+    assert PollTimes().wait_s <= MAX_POLL_S
 
 
 class TestHealth:

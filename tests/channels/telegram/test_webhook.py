@@ -104,6 +104,17 @@ async def test_tg_10_what_cannot_be_read_is_kept_raw_and_acknowledged(body):
         assert event.external_id == f"sha256:{event.digest.hex()}"
 
 
+@pytest.mark.proves("C-9")
+@pytest.mark.parametrize("kind", ["telepathy", "poll_answer", "message_reaction", "channel_post"])
+async def test_c_9_a_kind_we_do_not_handle_is_acknowledged_and_counted(kind):
+    async with hooked() as running:
+        status, _ = await running.call(json.dumps({"update_id": 5, kind: {"a": 1}}).encode())
+
+        assert status == 200
+        assert running.host.inbound == []
+        assert running.host.ignored_kinds == {kind: 1}
+
+
 async def test_the_same_unreadable_body_has_the_same_id():
     async with hooked() as running:
         for _ in range(2):
