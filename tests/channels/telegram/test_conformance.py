@@ -29,6 +29,7 @@ from gateway.testing.conformance import (
 from gateway.testing.telegram.faults import TelegramFault
 from gateway.testing.telegram.webhook import WebhookRetry
 from tests.channels.telegram.running import QUICK_CHECKS, QUICK_POLLS, SECRET, settings_for
+from tests.testing.telegram.client import spec_file_if_any
 
 FAULTS: dict[PlatformFault, TelegramFault] = {
     "throttled": flood(2),
@@ -117,7 +118,11 @@ class TelegramRig(WebhookRig):
 
 @asynccontextmanager
 async def rig(public_url: str, **options: Any) -> AsyncIterator[Rig]:
-    async with TelegramServer(retry=WebhookRetry(scale=0.02)) as telegram:
+    async with TelegramServer(
+        retry=WebhookRetry(scale=0.02),
+        spec=spec_file_if_any(),
+        newer={"sendMessageDraft": ["can_stop", "keep_on_stop"]},
+    ) as telegram:
         yield TelegramRig(telegram, public_url, **options)
 
 
