@@ -117,7 +117,8 @@ async def test_a_turn_the_model_fails_is_an_error_with_the_place_of_the_turn(
         ({"input": []}, "/input"),
         ({"input": 7}, "/input"),
         ({"input": [{"type": "text"}]}, "/input/0"),
-        ({"input": [{"type": "file"}]}, "/input/0/type"),
+        ({"input": [{"type": "file"}]}, "/input/0"),
+        ({"input": [{"type": "video"}]}, "/input/0/type"),
         (
             {"input": [{"type": "image_url", "image_url": {"url": "file:///etc"}}]},
             "/input/0/image_url/url",
