@@ -57,6 +57,7 @@ class Flow:
     intake: Intake
     outbox: Outbox
     doubt: Doubt
+    outputs: LiveOutputs
     supervisor: Supervisor
 
     def current(self) -> Catalogue:
@@ -146,6 +147,7 @@ def _flow(store: Store, in_force: InForce, *, policy: Policy, owner: str, seal: 
         intake=intake,
         outbox=outbox,
         doubt=doubt,
+        outputs=outputs,
         supervisor=Supervisor(ports),
     )
 
@@ -199,6 +201,8 @@ def _snapshot(flow: Flow) -> Mapping[str, Any]:
                 "reason": health.reason,
                 "last_in_at": _iso(health.last_in_at),
                 "last_out_at": _iso(last_out_at.get(name)),
+                "ignored_events": dict(health.ignored_events),
+                "live_failures": flow.outputs.failures[name],
             }
             for name, health in flow.supervisor.health().items()
         },

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -40,12 +40,16 @@ STABLE_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelHealth:
-    """How a channel is: state, why, since when, and when it last heard something."""
+    """How a channel is: state, why, since when, and when it last heard something.
+
+    `ignored_events` counts what its platform sent that means nothing to us, by the platform's word.
+    """
 
     state: HealthState = "starting"
     reason: str | None = None
     since: datetime
     last_in_at: datetime | None = None
+    ignored_events: Mapping[str, int] = field(default_factory=dict)
 
 
 class ChannelPort:
@@ -194,7 +198,10 @@ class Supervisor:
 
     def health(self) -> dict[str, ChannelHealth]:
         """How every channel is, by name."""
-        return {name: port.status for name, port in self._ports.items()}
+        return {
+            name: replace(port.status, ignored_events=dict(port.ignored_events))
+            for name, port in self._ports.items()
+        }
 
     async def run(self) -> None:
         """Connect all channels until cancelled."""

@@ -181,18 +181,19 @@ class LiveReply:
         text, label = self._text_for(output), self._label
         now = asyncio.get_running_loop().time()
         shown, told, at = self._last
+        is_due = now - at >= output.refresh_s
         is_new = text != shown or (label != told and not text)
-        if not self._is_ours() or (not is_new and now - at < output.refresh_s):
+        if not self._is_ours() or not (is_new or is_due):
             return
+        is_text = bool(text) and (text != shown or output.kind == "preview")
         async with asyncio.timeout(self._patience_s):
-            if not text or (text == shown and output.kind == "message"):
-                await output.working(label)
-            elif self._may_call(output):
+            if is_text and self._may_call(output):
                 await output.show(text)
+                self._last = (text, label, now)
                 self.has_shown = True
-            else:
-                return
-        self._last = (text, label, now)
+            elif is_due or not is_text:
+                await output.working(label)
+                self._last = (shown if is_text else text, label, now)
 
     def _may_call(self, output: LiveOutput) -> bool:
         """Whether the pace has room for more than a signal now, which is then taken."""

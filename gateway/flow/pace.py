@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from gateway.contract import Address, Channel, Pace
 
+ROUNDING = 1e-6
+"""Of tokens that came in small pieces."""
 MAX_CHATS = 10_000
 """Chats remembered at once; a forgotten one starts with a full bucket."""
 
@@ -39,6 +41,10 @@ class Bucket:
         self.at = now
         return self.tokens
 
+    def has_spare(self, *, now: float) -> bool:
+        """Whether half of the bucket is left after one token more; of a small one, all of it."""
+        return self.available(now=now) + ROUNDING >= min(self.size, self.size / 2 + 1)
+
     def wait(self, *, now: float) -> float:
         """Seconds until there is a whole token."""
         if not self.rate_per_s:
@@ -57,7 +63,7 @@ class Pacer:
     """The pace of one channel: deliveries first, live output of what they leave.
 
     Deliveries are only counted: the caller waits as told. Live output gets nothing while one of the
-    same chat is at work, while the platform asked for a pause, and of the last half of any burst.
+    same chat is at work, while the platform asked for a pause, and of the last half of a burst.
     """
 
     def __init__(self, pace: Pace, *, now: float) -> None:
@@ -108,7 +114,7 @@ class Pacer:
         if is_held or self._at_work[address.chat]:
             return False
         buckets = [self._account, *([self._chat(address, now=now)] if is_message else [])]
-        if any(each.available(now=now) < max(1.0, each.size / 2) for each in buckets):
+        if not all(each.has_spare(now=now) for each in buckets):
             return False
         for each in buckets:
             each.take(now=now)

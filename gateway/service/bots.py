@@ -34,6 +34,7 @@ class ChannelStatus:
     since: datetime | None = None
     last_in_at: datetime | None = None
     last_out_at: datetime | None = None
+    ignored_events: Mapping[str, int] = field(default_factory=dict)
     depth: ChannelDepth = field(default_factory=ChannelDepth)
 
 
@@ -129,4 +130,5 @@ def _status(
         since=health.since if health else None,
         last_in_at=health.last_in_at if health else None,
         last_out_at=last_out_at,
+        ignored_events=health.ignored_events if health else {},
     )

@@ -57,6 +57,7 @@ class ChannelOut(Told):
     last_out_at: Timestamp | None
     unfinished_turns: int
     undelivered_parts: int
+    ignored_events: dict[str, int]
 
 
 class CheckOut(Told):
@@ -140,4 +141,5 @@ def channel_out(channel: ChannelStatus) -> ChannelOut:
         last_out_at=timestamp(channel.last_out_at) if channel.last_out_at else None,
         unfinished_turns=channel.depth.turns,
         undelivered_parts=channel.depth.deliveries,
+        ignored_events=dict(channel.ignored_events),
     )
