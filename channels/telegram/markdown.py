@@ -33,7 +33,7 @@ _NONCHARACTERS = re.compile("[\ufdd0-\ufdd3]")
 _HTML = re.compile(
     r"(?<!\\)(?<!\]\()<(?=[A-Za-z/!?])(?![A-Za-z][\w+.-]*:[^\s<>]*>|[\w.+-]+@[\w.-]+>)"
 )
-_FORMULA = re.compile(r"\\[A-Za-z(\[]")
+_FORMULA = re.compile(r"\$[^$]*\\[A-Za-z][^$]*\$|\\[(\[]")
 _LINK_TARGET = re.compile(r"(?m)^( {0,3})\[([^\]\n]+)\](?=:[^\S\n]*\S)")
 _DOUBLE_BAR = re.compile(r"(?m)^(?![^\S\n]*\|).*\|\|.*$")
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")?/>')
@@ -45,6 +45,8 @@ _MARKUP: Final = str.maketrans("", "", "*_~`[]()!<>#|\\$&-=")
 """What a character of markup and a line cost the converter, measured generously, and the most that
 one text may cost: some thirty pages of usual Markdown stay far below it.
 """
+
+_ALWAYS_READ_CHARS: Final = 2_500
 
 _FORMULAS_MOST: Final = 64
 _COMMANDS_MOST: Final = 500
@@ -116,9 +118,13 @@ def encodable(text: str) -> str:
 
 def _is_too_intricate(text: str) -> bool:
     """Whether reading the markup would hold up everybody else."""
+    if _NESTED.search(text) is not None:
+        return True
+    if len(text) <= _ALWAYS_READ_CHARS:
+        return False
     markup = len(text) - len(text.translate(_MARKUP))
     cost_us = _COST_MARKUP_US * markup + _COST_LINE_US * text.count("\n")
-    return cost_us > _COST_MOST_US or _NESTED.search(text) is not None
+    return cost_us > _COST_MOST_US
 
 
 def _has_formulas(text: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, Literal, TypedDict
 
-from channels.telegram.uploads import Upload
+from channels.telegram.uploads import Unsendable, Upload
 from gateway.contract import Attachment, Json
 from gateway.errors import NotFound
 
@@ -49,14 +49,6 @@ class Media(TypedDict):
     ref: str
     name: str
     mime: str
-
-
-class Unsendable(Exception):
-    """A file that cannot be sent as what it was meant to be; the reason completes a sentence."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def media_of(file: Attachment) -> Media:

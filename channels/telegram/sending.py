@@ -12,9 +12,10 @@ from typing import Final
 from channels.telegram.bot_api import BotApi
 from channels.telegram.door import Door
 from channels.telegram.failures import Throttles, is_there_already, weaker, without_file
-from channels.telegram.media_out import Unsendable, upload_of
+from channels.telegram.media_out import upload_of
 from channels.telegram.outgoing import Outgoing, call_of, outgoing
 from channels.telegram.transport import NoAnswer, Refused
+from channels.telegram.uploads import Unsendable
 from gateway.contract import Address, ChannelHost, Json, Receipt
 from gateway.errors import DeliveryLater, GatewayError
 

@@ -10,7 +10,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from aiohttp import MultipartWriter, hdrs
-from multidict import CIMultiDict
+
+from gateway.errors import GatewayError
+
+
+class Unsendable(Exception):
+    """A file that cannot be sent as what it was meant to be; the reason completes a sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -23,7 +32,7 @@ class Upload:
     pieces: AsyncGenerator[bytes, None]
     is_begun: bool = False
     is_whole: bool = False
-    failure: Exception | None = None
+    failure: GatewayError | OSError | Unsendable | None = None
 
     async def read(self) -> AsyncGenerator[bytes, None]:
         """The bytes, once; whoever reads them ends the reading, also too early."""
@@ -32,7 +41,7 @@ class Upload:
             async with aclosing(self.pieces):
                 async for piece in self.pieces:
                     yield piece
-        except Exception as error:
+        except (GatewayError, OSError, Unsendable) as error:
             self.failure = error
             raise
         self.is_whole = True
@@ -50,5 +59,5 @@ def form_of(parameters: Mapping[str, object], upload: Upload) -> MultipartWriter
     return form
 
 
-def _headers(fields: str) -> CIMultiDict[str]:
-    return CIMultiDict({hdrs.CONTENT_DISPOSITION: f"form-data; {fields}"})
+def _headers(fields: str) -> dict[str, str]:
+    return {hdrs.CONTENT_DISPOSITION: f"form-data; {fields}"}

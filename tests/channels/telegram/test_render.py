@@ -90,6 +90,7 @@ def test_markdown_becomes_text_and_entities(markdown, text, entities):
         ("from $10 to 20$ each", "from $10 to 20$ each"),
         ("**$1,234.50** and $5", "$1,234.50 and $5"),
         ("a \\$5 note", "a $5 note"),
+        ("in C:\\Users from $10 to 20$ each", "in C:\\Users from $10 to 20$ each"),
         ("x || y || z", "x || y || z"),
         ("[1]: https://x.example", "[1]: https://x.example"),
         ("mail <ada@x.example>", "mail ada@x.example"),

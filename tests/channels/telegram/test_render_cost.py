@@ -12,7 +12,7 @@ from gateway.contract import Address, OutboundMessage
 
 CHARS = 16_000
 LONGEST_S = 0.25
-"""Five times the goal of 50 ms, as others compute on this machine too; it was 1 to 10 s."""
+"""Five times the goal of 50 ms, of processor time, as machines differ; it was 1 to 10 s."""
 
 HOSTILE = {
     "brackets": "[" * CHARS,
@@ -45,7 +45,7 @@ HOSTILE = {
 
 
 def measured(made: float) -> float:
-    return time.perf_counter() - made
+    return time.process_time() - made
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -53,7 +53,7 @@ def test_no_text_holds_up_the_event_loop(text):
     message = OutboundMessage(address=Address("tg", "7"), text=text)
     spent = []
     for _ in range(2):
-        began = time.perf_counter()
+        began = time.process_time()
         made = parts(message)
         spent.append(measured(began))
 
@@ -63,7 +63,7 @@ def test_no_text_holds_up_the_event_loop(text):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_no_text_holds_up_the_event_loop_as_a_rich_message(text):
-    began = time.perf_counter()
+    began = time.process_time()
     rich_html(text)
 
     assert measured(began) < 2 * LONGEST_S
@@ -71,7 +71,7 @@ def test_no_text_holds_up_the_event_loop_as_a_rich_message(text):
 
 @pytest.mark.parametrize("text", ["word " * 20_000, "**bold** and `code`\n\n" * 5000])
 def test_a_growing_text_costs_a_draft_no_more_than_one_message(text):
-    began = time.perf_counter()
+    began = time.process_time()
     for end in range(0, len(text), 1000):
         preview(text[:end])
 
