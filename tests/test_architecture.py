@@ -32,6 +32,7 @@ CATCH_ALL_PLACES = {
     "gateway/flow/live_reply.py": "live output",
     "gateway/flow/host.py": "a channel's connection",
     "gateway/testing/faults/proving.py": "a row of the fault matrix",
+    "channels/slack/door.py": "one inbound event",
     "channels/telegram": "one inbound event",
     "channels/twilio": "one inbound event",
 }
