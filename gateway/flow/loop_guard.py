@@ -27,10 +27,9 @@ MAX_CHATS = 1000
 
 @dataclass(slots=True)
 class _Chat:
-    """What was said last (sender, hash of the text) and by which event; the events that count."""
+    """What was said last (sender, hash of the text), and the times of the events that count."""
 
     said: tuple[str, int] | None = None
-    event: str | None = None
     counted: dict[str, float] = field(default_factory=dict)
     is_stopped: bool = False
 
@@ -45,21 +44,18 @@ class LoopGuard:
     def stops(self, message: InboundMessage) -> bool:
         """Whether a message is not to be answered; a copy of an event counts once."""
         chat = self._chat(message)
-        event = message.second_id or message.external_id
-        is_copy = event == chat.event or event in chat.counted
         said = None if message.attachments else (message.sender.external_id, hash(message.text))
-        if is_copy:
-            return chat.is_stopped and event in chat.counted
-        if not message.sender.is_bot and (said is None or said != chat.said):
-            chat.said, chat.event, chat.is_stopped = said, event, False
+        is_new = said is None or said != chat.said
+        chat.said = said
+        if is_new and not message.sender.is_bot:
+            chat.is_stopped = False
             chat.counted.clear()
             return False
-        chat.said = said
-        return self._count(chat, event, message)
+        return self._count(chat, message)
 
-    def _count(self, chat: _Chat, event: str, message: InboundMessage) -> bool:
+    def _count(self, chat: _Chat, message: InboundMessage) -> bool:
         now = self._now()
-        chat.counted[event] = now
+        chat.counted[message.second_id or message.external_id] = now
         newest = list(chat.counted.items())[-MAX_MESSAGES - 1 :]
         chat.counted = {one: at for one, at in newest if now - at <= WINDOW_S}
         was_stopped, chat.is_stopped = chat.is_stopped, len(chat.counted) > MAX_MESSAGES

@@ -24,7 +24,7 @@ from gateway.flow import gate
 from gateway.store.protocol.history import Page
 from gateway.testing.channels import HeldSend
 from gateway.testing.models import Hold
-from tests.flow.house import BOT, CHAT, PROJECT, House, house, said
+from tests.flow.house import BOT, CHAT, PROJECT, QUICK, House, house, said
 
 ARRIVAL: dict[str, Any] = {"account": "acc", "digest": b"d", "received_at": datetime.now(UTC)}
 ANN, EVE = Sender("telegram", "7", "Ann"), Sender("telegram", "8", "Eve")
@@ -55,8 +55,8 @@ class TestConsent:
     async def test_tw_21_a_stop_is_kept_never_answered_and_stops_what_runs(
         self, tmp_path: Path
     ) -> None:
-        hold = Hold(rest="Hello.")
-        async with house(tmp_path, hold) as home, home.at_work():
+        hold, unhurried = Hold(rest="Hello."), replace(QUICK, heartbeat_s=60)
+        async with house(tmp_path, hold, worker_times=unhurried) as home, home.at_work():
             await home.say("a long story")
             await hold.reached.wait()
             await home.port.accept([consent("c1")])
