@@ -12,7 +12,7 @@ from gateway.errors import DeliveryLater, DeliveryRefused
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.host import FakeHost
 from gateway.testing.telegram import faults
-from tests.channels.telegram.running import Running, channel_for, connected
+from tests.channels.telegram.running import Running, channel_for, connected, hooked
 
 MIGRATED = -1_000_000_000_123
 
@@ -171,3 +171,14 @@ async def test_a_receipt_is_plain_data():
         receipt = await running.channel.deliver(Address("tg", "7"), part, delivery_id="dlv_1")
 
         assert replace(receipt) == Receipt(receipt.provider_id)
+
+
+@pytest.mark.proves("C-6")
+async def test_c_6_a_webhook_call_sends_nothing_itself():
+    async with hooked() as running:
+        running.telegram.post_text(7, 7, "hello")
+        await running.host.until(lambda: running.host.texts == ["hello"])
+        await running.telegram.wait_until_confirmed()
+
+        methods = {call.method for call in running.telegram.calls}
+        assert not {method for method in methods if method.startswith("send")}
