@@ -55,8 +55,10 @@ def commanded_text(text: str, me: Me) -> str | None:
 
 
 def _is_reply_to(message: Raw, me: Me) -> bool:
-    author = (message.get("reply_to_message") or {}).get("from") or {}
-    return bool(author.get("id") == me.id)
+    """Whether it answers us; all that is said in a topic seems to answer whoever made the topic."""
+    answered = message.get("reply_to_message") or {}
+    author = answered.get("from") or {}
+    return bool(author.get("id") == me.id) and "forum_topic_created" not in answered
 
 
 def _names(message: Raw, me: Me) -> bool:

@@ -141,7 +141,11 @@ class Poller:
         await asyncio.sleep(refusal.retry_after_s or self._pause(self._times.first_pause_s))
 
     async def _after_conflict(self, refusal: Refused) -> None:
-        """Somebody else takes the updates: an old webhook is removed once, a rival waited for."""
+        """Somebody else takes the updates: an old webhook is removed once, a rival waited for.
+
+        A rival is gone only when a whole long poll was ours.
+        """
+        self._is_cut_off = False
         if refusal.says("webhook") and not self._removed_webhook:
             self._removed_webhook = True
             await self._remove_webhook()

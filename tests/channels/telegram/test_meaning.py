@@ -115,7 +115,8 @@ def test_tg_23_in_a_group_what_is_said_to_us_is_heard(name):
     [
         *("group-text", "group-mention-of-another", "group-reply-to-another"),
         *("group-text-mention-of-another", "group-name-without-entity", "group-voice-to-nobody"),
-        *("group-command-to-another-bot", "group-photo-with-command-to-another-bot"),
+        *("group-text-in-topic-that-we-made", "group-command-to-another-bot"),
+        "group-photo-with-command-to-another-bot",
     ],
 )
 def test_tg_23_in_a_group_what_is_said_to_others_is_not(name):
