@@ -23,6 +23,9 @@ _DECISIONS = {
     "delivery_replayed": "sent a part again",
     "delivery_dropped": "gave a part up",
 }
+_KEPT_ONLY = frozenset({"blocked", "opted_out", "not_admitted", "loop_guard"})
+"""Errors of messages that were stored, and that nobody was to answer."""
+
 StepKind = Literal[
     "received",
     "queued",
@@ -90,9 +93,8 @@ def _arrival(turn: Turn) -> Iterator[Step]:
 
 def _claim(turn: Turn) -> Iterator[Step]:
     if turn.started_at is None:
-        waits = turn.state == "queued"
-        title = "waits for a worker" if waits else "never began"
-        yield Step(kind="queued", at=turn.created_at, title=title, is_bad=not waits)
+        title, is_bad = _not_begun(turn)
+        yield Step(kind="queued", at=turn.created_at, title=title, is_bad=is_bad)
         return
     waited_ms = round((turn.started_at - turn.created_at).total_seconds() * 1000)
     attempts = "once" if turn.attempts <= 1 else f"{turn.attempts} times"
@@ -109,6 +111,17 @@ def _claim(turn: Turn) -> Iterator[Step]:
         },
         is_bad=turn.crash_count > 1,
     )
+
+
+def _not_begun(turn: Turn) -> tuple[str, bool]:
+    """Why no worker has begun a turn, and whether somebody should look at it."""
+    if turn.state == "queued":
+        return "waits for a worker", False
+    if turn.error is not None and turn.error.code in _KEPT_ONLY:
+        return "kept, and not worked on", False
+    if turn.kind == "command":
+        return "done at once, without a worker", False
+    return "never began", True
 
 
 def _work(turn: Turn, tools: Sequence[StoredToolResult]) -> Iterator[Step]:

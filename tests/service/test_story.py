@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,23 @@ def test_a_turn_that_waits_says_so() -> None:
         "made as a message over tg",
         "waits for a worker",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "title", "is_bad"),
+    [
+        ({"kind": "command"}, "done at once, without a worker", False),
+        ({"error": TurnError("opted_out", "No.")}, "kept, and not worked on", False),
+        ({"error": TurnError("overloaded", "Busy.")}, "never began", True),
+    ],
+    ids=["command", "silent", "busy"],
+)
+def test_a_turn_without_a_worker_says_why(fields: dict[str, Any], title: str, is_bad: bool) -> None:
+    turn = replace(a_turn(state="cancelled"), started_at=None, **fields)
+
+    queued = the("queued", steps(turn))
+
+    assert (queued.title, queued.is_bad) == (title, is_bad)
 
 
 def test_what_was_received_stands_first_with_its_text() -> None:
