@@ -220,3 +220,16 @@ async def test_notes_of_a_channel_last(data: Path) -> None:
         await home.port.keep_note("install", None)
         assert await home.port.note("install") is None
         assert await home.port.cursor("offset") is None
+
+
+async def test_what_a_platform_sends_in_vain_is_counted_by_its_own_word(data: Path) -> None:
+    async with house(data) as home:
+        for kind in ("poll", "story", "poll"):
+            home.port.ignored(kind)
+        for number in range(200):
+            home.port.ignored(f"kind {number}")
+        counted = home.supervisor.health()["fake"].ignored_events
+
+    assert (counted["poll"], counted["story"]) == (2, 1)
+    assert sum(counted.values()) == 203
+    assert len(counted) <= 101

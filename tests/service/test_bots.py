@@ -19,7 +19,9 @@ SENT_AT = datetime(2026, 1, 1, 13, tzinfo=UTC)
 
 async def test_a_channel_shows_when_it_last_heard_and_last_sent_something() -> None:
     binding = ChannelBinding(channel=FakeChannel("tg"), project_id=PROJECT, bot="support")
-    health = ChannelHealth(state="connected", since=HEARD_AT, last_in_at=HEARD_AT)
+    health = ChannelHealth(
+        state="connected", since=HEARD_AT, last_in_at=HEARD_AT, ignored_events={"poll": 2}
+    )
     bots = BotsService(
         lambda: Catalogue(bots={}, channels={"tg": binding}),
         lambda: {"tg": health},
@@ -29,4 +31,5 @@ async def test_a_channel_shows_when_it_last_heard_and_last_sent_something() -> N
     seen = await bots.channel(PRINCIPAL, "tg")
 
     assert (seen.last_in_at, seen.last_out_at) == (HEARD_AT, SENT_AT)
+    assert seen.ignored_events == {"poll": 2}
     assert (await bots.channel(PRINCIPAL, "web")).last_out_at is None

@@ -56,6 +56,7 @@ async def test_a_channel_shows_what_waits_in_it(gateway: Gateway) -> None:
 
     assert (busy.json["unfinished_turns"], busy.json["undelivered_parts"]) == (1, 0)
     assert (idle.json["unfinished_turns"], idle.json["undelivered_parts"]) == (0, 0)
+    assert idle.json["ignored_events"] == {}
 
 
 async def test_health_and_version_need_no_key(gateway: Gateway) -> None:
