@@ -130,7 +130,7 @@ def _iso(brand: bytes, claim: str) -> str:
 
 def _is_mpeg_sound(head: bytes) -> bool:
     """Whether it begins with the header of an MPEG audio frame (ISO 11172-3, 2.4.1.3)."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head[:2] in _BYTE_ORDERS:
         return False
     version, layer, bitrate, rate = head[1] & 0x18, head[1] & 0x06, head[2] >> 4, head[2] & 0x0C
     return version != 0x08 and layer != 0 and bitrate not in (0, 15) and rate != 0x0C
