@@ -121,8 +121,6 @@ class Sending:
         rest = self._rest(ref, part)
         end = {} if rest is None else {"metadata": metadata, "blocks": rows(part) or None}
         was_streaming = await self._stop({**message, **end, "markdown_text": rest or None}, place)
-        if was_streaming is None:
-            return False
         if was_streaming and rest is not None:
             return True
         try:
@@ -142,14 +140,12 @@ class Sending:
             return None
         return text[len(shown) :]
 
-    async def _stop(self, params: Json, place: Place) -> bool | None:
-        """Stop a stream; False = it was stopped before, None = it is not there any more."""
+    async def _stop(self, params: Json, place: Place) -> bool:
+        """Stop a stream; False = it was stopped before, or is not there any more."""
         try:
             await self._calls.call(place.team, "chat.stopStream", params)
         except SlackRefused as refusal:
-            if refusal.error in NOT_STREAMING:
+            if refusal.error in NOT_STREAMING | MESSAGE_GONE:
                 return False
-            if refusal.error in MESSAGE_GONE:
-                return None
             raise
         return True

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from channels.slack.live import APPEND, START
-from channels.slack.status import METHOD, THINKING, StatusBoard
+from channels.slack.places import place_of
+from channels.slack.status import METHOD, SHOW_AFTER_S, THINKING, StatusBoard
 from gateway.contract import Address, LiveOutput
 from gateway.errors import DeliveryLater, DeliveryUnknown, GatewayError
 from gateway.testing import Drop, HtmlError
@@ -208,13 +209,14 @@ async def test_sl_26_a_status_names_what_is_done_and_goes_away() -> None:
 
 async def test_an_answer_that_comes_at_once_costs_no_status() -> None:
     async with sending_half() as half:
-        address = half.thread("D1")
-        async with half.outgoing.live(address, None, open_ref=None) as output:
-            assert output is not None
-            await output.working(None)
-        await half.deliver(address, part_of("Hello"))
-        await half.outgoing.close()
+        place = place_of(half.thread("D1"))
+        board = StatusBoard(half.outgoing.calls, show_after_s=60)
+        board.show(place, None)
+        await half.api.call("auth.test", token=half.slack.bot_token)
+        board.clear(place)
+        await board.close()
 
+        assert SHOW_AFTER_S > 0
         assert half.slack.calls_of(METHOD) == []
 
 
