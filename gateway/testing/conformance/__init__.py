@@ -12,7 +12,9 @@ to play. Take the further classes for what your channel can do. Needs pytest and
 import pytest
 
 pytest.register_assert_rewrite(
-    "gateway.testing.conformance.abilities", "gateway.testing.conformance.suite"
+    "gateway.testing.conformance.abilities",
+    "gateway.testing.conformance.files",
+    "gateway.testing.conformance.suite",
 )
 
 from gateway.testing.conformance.abilities import (
@@ -20,6 +22,7 @@ from gateway.testing.conformance.abilities import (
     GrowingConformance,
     WebhookConformance,
 )
+from gateway.testing.conformance.files import FileRig, FilesConformance
 from gateway.testing.conformance.rig import ALL_FAULTS, GrowingRig, PlatformFault, Rig, WebhookRig
 from gateway.testing.conformance.suite import ChannelConformance
 
@@ -27,6 +30,8 @@ __all__ = [
     "ALL_FAULTS",
     "AskableConformance",
     "ChannelConformance",
+    "FileRig",
+    "FilesConformance",
     "GrowingConformance",
     "GrowingRig",
     "PlatformFault",

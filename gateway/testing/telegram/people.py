@@ -143,6 +143,10 @@ class People:
         )
         return f"file-{number}"
 
+    def forget_files(self) -> None:
+        """Have no file any more that was stored so far."""
+        self._methods.files.clear()
+
     def _change_membership(self, person: Person, *, blocked: bool) -> JsonObject:
         old, new = ("member", "kicked") if blocked else ("kicked", "member")
         (self._chats.blocked.add if blocked else self._chats.blocked.discard)(person.id)

@@ -21,6 +21,8 @@ from gateway.testing import (
 )
 from gateway.testing.conformance import (
     ChannelConformance,
+    FileRig,
+    FilesConformance,
     PlatformFault,
     Rig,
     WebhookConformance,
@@ -44,7 +46,7 @@ FAULTS: dict[PlatformFault, TelegramFault] = {
 }
 
 
-class TelegramRig(WebhookRig):
+class TelegramRig(WebhookRig, FileRig):
     """A bot, and the fake Telegram."""
 
     name = "tg"
@@ -71,6 +73,14 @@ class TelegramRig(WebhookRig):
 
     async def write_as_bot(self, text: str) -> Any:
         return self._telegram.post_text(1, Person(99, is_bot=True), text)
+
+    async def send_file(self, content: bytes) -> Any:
+        if self._options["receive"] == "webhook":
+            await self._telegram.wait_for_calls("setWebhook")
+        return self._telegram.post_file(1, 1, content, name="a.txt")
+
+    def lose_files(self) -> None:
+        self._telegram.forget_files()
 
     async def happen(self) -> Any:
         return self._telegram.post_text(1, 1, "", extra={"invention_of_tomorrow": {"a": 1}})
@@ -126,11 +136,11 @@ async def rig(public_url: str, **options: Any) -> AsyncIterator[Rig]:
         yield TelegramRig(telegram, public_url, **options)
 
 
-class TestPolling(ChannelConformance):
+class TestPolling(ChannelConformance, FilesConformance):
     def open_rig(self, public_url: str) -> AbstractAsyncContextManager[Rig]:
         return rig(public_url, receive="polling")
 
 
-class TestWebhook(ChannelConformance, WebhookConformance):
+class TestWebhook(ChannelConformance, FilesConformance, WebhookConformance):
     def open_rig(self, public_url: str) -> AbstractAsyncContextManager[Rig]:
         return rig(public_url, receive="webhook", webhook_secret=SECRET)
