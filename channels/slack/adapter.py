@@ -140,14 +140,17 @@ class SlackChannel(Channel):
 
     @asynccontextmanager
     async def receiving(self) -> AsyncIterator[None]:
-        """Able to hear while inside; what was said before is looked up first."""
+        """Able to hear while inside; what was said before is looked up first.
+
+        An error nobody expected ends the block, so that the gateway connects anew.
+        """
         line = self._line_or_later()
-        listener = asyncio.create_task(self._listen(line), name=f"{self.name} receiving")
         try:
-            yield
+            async with asyncio.TaskGroup() as tasks:
+                listener = tasks.create_task(self._listen(line), name=f"{self.name} receiving")
+                yield
+                listener.cancel()
         finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
             await line.past.close()
 
     def render(self, message: OutboundMessage) -> list[Json]:

@@ -18,12 +18,13 @@ import structlog
 
 from channels.slack.api import SlackApi, SlackError, SlackRefused, SlackSilence
 from channels.slack.door import Door
+from channels.slack.failures import delivery_error
 from channels.slack.installations import Installations
 from channels.slack.parse import BROKEN, Stamp, digest, said
 from channels.slack.reading import Raw, Reading, order_of
 from channels.slack.recent import CURSOR, Spot
 from gateway.contract import ChannelHost, InboundMessage, Json
-from gateway.errors import DeliveryLater, DeliveryRefused, GatewayError
+from gateway.errors import DeliveryRefused, GatewayError
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -32,6 +33,9 @@ MAX_PAGES: Final = 10
 """Of one place at a time; more was said there than anybody waits for."""
 
 TRIES: Final = 3
+AGAIN_S: Final = 60.0
+"""When Slack is away, the past is looked up once it is back."""
+
 STORE_PAUSE_S: Final = 1.0
 WITHIN_S: Final = 10.0
 """How long hearing waits for the past; the rest is looked up beside it."""
@@ -49,12 +53,19 @@ class CatchingUp:
     """Looks the past up, of one app in all its workspaces."""
 
     def __init__(
-        self, host: ChannelHost, api: SlackApi, *, installations: Installations, door: Door
+        self,
+        host: ChannelHost,
+        api: SlackApi,
+        *,
+        installations: Installations,
+        door: Door,
+        again_s: float = AGAIN_S,
     ) -> None:
         self._host = host
         self._api = api
         self._installations = installations
         self._door = door
+        self._again_s = again_s
         self._running: asyncio.Task[None] | None = None
         self._since: list[tuple[Spot, str]] | None = None
 
@@ -76,6 +87,12 @@ class CatchingUp:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _catch_up(self) -> None:
+        while True:
+            if await self._is_made_good():
+                return
+            await asyncio.sleep(self._again_s)
+
+    async def _is_made_good(self) -> bool:
         began, count = time.monotonic(), 0
         spots = self._door.recent.spots if self._since is None else self._since
         try:
@@ -83,16 +100,16 @@ class CatchingUp:
                 count += await self._make_good(spot, newest)
         except (GatewayError, *BROKEN) as error:
             _log.warning("slack_outage_not_made_good", reason=type(error).__name__)
-        else:
-            self._since = None
-            if not spots:
-                return
+            return False
+        self._since = None
+        if spots:
             _log.info(
                 "slack_outage_made_good",
                 places=len(spots),
                 messages=count,
                 duration_ms=round((time.monotonic() - began) * 1000),
             )
+        return True
 
     async def _make_good(self, spot: Spot, newest: str) -> int:
         """Store what was said there since; how many messages that was."""
@@ -100,9 +117,10 @@ class CatchingUp:
             found = await self._said_since(spot, newest)
             for thread in found.threads:
                 found.messages += (await self._said_since(thread, newest)).messages
-        except SlackSilence as silence:
-            raise DeliveryLater(str(silence)) from silence
         except (SlackError, DeliveryRefused) as error:
+            meaning = delivery_error(error) if isinstance(error, SlackError) else error
+            if not isinstance(meaning, DeliveryRefused):
+                raise meaning from error
             _log.info("slack_history_not_read", team=spot.team, reason=str(error))
             return 0
         messages = sorted(found.messages, key=lambda message: message.source_order or 0)

@@ -165,9 +165,8 @@ class Door:
         if isinstance(told_at, int) and told_at < int(installation.installed_at):
             return True
         await self._installations.remove(installation.team)
-        sentence = f"the app was removed from {installation.team}"
-        is_all = self._settings.bot_token is not None
-        self._host.health("stopped" if is_all else "connected", reason=sentence if is_all else None)
+        if self._settings.bot_token is not None:
+            self._host.health("stopped", reason=f"the app was removed from {installation.team}")
         return True
 
     def _after(self, payload: Raw, team: str) -> None:

@@ -18,7 +18,7 @@ import structlog
 from channels.slack.api import SlackApi, SlackError, SlackRefused, SlackSilence
 from channels.slack.settings import SlackSettings
 from gateway.contract import ChannelHost, Json
-from gateway.errors import DeliveryLater, DeliveryRefused, GatewayError, StoreError
+from gateway.errors import DeliveryLater, DeliveryRefused, GatewayError, Scope, StoreError
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -97,8 +97,8 @@ class Installations:
     async def token(self, team: str) -> str:
         """The token to call Slack with for that team.
 
-        Raises DeliveryRefused(scope="address") where the app is not installed, and DeliveryLater
-        when its token has ended and could not be exchanged just now, or cannot be read.
+        Raises DeliveryRefused where the app is not installed (any more), and DeliveryLater when its
+        token has ended and could not be exchanged just now, or cannot be read.
         """
         found = await self._found(team)
         if not self._ends_soon(found):
@@ -113,7 +113,8 @@ class Installations:
         except StoreError as error:
             raise DeliveryLater(error.message, scope="account") from error
         if found is None:
-            raise DeliveryRefused(f"the app is not installed in {team}", scope="address")
+            scope: Scope = "account" if team == self._single else "address"
+            raise DeliveryRefused(f"the app is not installed in {team}", scope=scope)
         if team in self._unsaved:
             await self._save(found)
         return found

@@ -206,8 +206,11 @@ class SocketReceiver:
     async def _connected(self) -> _Connection:
         """A connection that said hello, or that said why not."""
         answer = await self._api.call("apps.connections.open", token=self._app_token)
+        url = answer.get("url")
+        if not isinstance(url, str):
+            raise SlackSilence("no address for a socket", was_written=True)
         socket = await self._api.http.ws_connect(
-            str(answer["url"]),
+            url,
             heartbeat=self._times.silent_s,
             max_msg_size=MAX_FRAME_BYTES,
             timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),

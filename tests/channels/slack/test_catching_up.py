@@ -4,13 +4,18 @@ from contextlib import nullcontext
 
 import pytest
 
+from channels.slack.api import SlackApi
+from channels.slack.catching_up import CatchingUp
+from channels.slack.door import Door
+from channels.slack.installations import Installations
 from channels.slack.recent import CURSOR, PLACES, Recent, Spot
 from gateway.contract import Address, InboundMessage, Sender
 from gateway.errors import Unavailable
 from gateway.testing.host import FakeHost
+from gateway.testing.misbehaviour import Drop, HtmlError
 from gateway.testing.slack.endpoint import SlackServer
 from gateway.testing.slack.faults import SlackError, rate_limited
-from tests.channels.slack.running import QUICK_RETRY, hooked, socketed
+from tests.channels.slack.running import QUICK_RETRY, hooked, settings_for, socketed
 from tests.channels.slack.test_parse import READING, message, read
 
 BOT = "<@U0FAKEBOT>"
@@ -169,6 +174,31 @@ async def test_a_store_that_is_away_gets_what_was_found_later():
 
         async with hooked(nullcontext(slack), host=host):
             await host.until(lambda: "after" in host.texts)
+
+
+async def test_a_slack_that_is_away_is_asked_for_the_past_when_it_is_back():
+    host = FakeHost()
+    async with SlackServer(retry=QUICK_RETRY) as slack:
+        async with hooked(nullcontext(slack), host=host) as running:
+            slack.post_message("D1", "U1", "before")
+            await running.heard()
+        lost(slack)
+        slack.post_message("D1", "U1", "after")
+        slack.fail("conversations.history", Drop(), HtmlError(502), times=1)
+        settings = settings_for(slack)
+
+        async with SlackApi(slack.api_url) as api:
+            held = Installations(host, api, settings=settings)
+            await held.open()
+            door = Door(
+                host, api, channel="slack", settings=settings, installations=held, recent=Recent()
+            )
+            past = CatchingUp(host, api, installations=held, door=door, again_s=0.01)
+            await past.open()
+            await past.run()
+
+        assert "after" in host.texts
+        assert len(slack.calls_of("conversations.history")) >= 2
 
 
 async def test_a_short_cut_of_the_socket_asks_for_no_history():

@@ -288,6 +288,9 @@ async def test_sl_28_the_only_workspace_that_leaves_stops_the_channel_with_its_r
         await running.slack.wait_until_acknowledged()
 
         await running.host.until_state("stopped", TEAM)
+        with pytest.raises(DeliveryRefused) as caught:
+            await say(running, "hi")
+        assert caught.value.scope == "account"
 
 
 @pytest.mark.proves("SL-28")

@@ -1,12 +1,17 @@
 """Socket Mode over real WebSockets: acknowledged after the commit, and never silent for long."""
 
+import asyncio
+import json
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from channels.slack.socket_mode import SocketTimes
+from gateway.contract import HealthState
 from gateway.errors import Unavailable
+from gateway.testing.host import FakeHost
+from gateway.testing.misbehaviour import Garbled
 from gateway.testing.slack.deliveries import EventRetry
 from gateway.testing.slack.endpoint import SlackServer
 from gateway.testing.slack.faults import SlackError, rate_limited
@@ -267,3 +272,30 @@ async def test_sl_14_an_app_hears_one_way_or_the_other():
         "/hooks/slack/interactivity",
         "/hooks/slack/commands",
     ]
+
+
+class Broken(FakeHost):
+    """A gateway with a bug."""
+
+    def health(self, state: HealthState, *, reason: str | None = None) -> None:
+        if state == "degraded":
+            raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("url", ["", None, "no address", "http://127.0.0.1:1/"], ids=repr)
+async def test_an_address_that_cannot_be_used_is_asked_for_again(url):
+    async with SlackServer() as slack:
+        slack.fail("apps.connections.open", Garbled(json.dumps({"ok": True, "url": url}), 200))
+        async with socketed(nullcontext(slack), waits=False) as running:
+            await running.host.until_state("degraded", "no socket to Slack")
+            await slack.wait_for_sockets()
+
+
+async def test_an_error_nobody_expected_ends_hearing_so_that_it_begins_anew():
+    async with SlackServer() as slack:
+        slack.fail("apps.connections.open", SlackError("internal_error"), times=None)
+        with pytest.raises(ExceptionGroup) as caught:
+            async with socketed(nullcontext(slack), host=Broken(), waits=False):
+                await asyncio.Event().wait()
+
+    assert caught.group_contains(RuntimeError, match="a bug")

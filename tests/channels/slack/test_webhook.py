@@ -16,6 +16,7 @@ from gateway.errors import StoreError, Unavailable
 from gateway.testing.host import FakeHost
 from gateway.testing.slack.deliveries import EventRetry
 from gateway.testing.slack.endpoint import FAKE_SECRET, SlackServer
+from gateway.testing.slack.faults import SlackError
 from gateway.testing.slack.signature import signed_headers
 from gateway.testing.slack.webhook import Forgery
 from tests.channels.slack.running import Running, channel_for, hooked, served
@@ -195,6 +196,17 @@ async def test_sl_3_c_4_no_call_of_slack_is_made_before_the_acknowledgement():
         await running.slack.wait_until_acknowledged()
 
         assert len(running.slack.calls) == before
+
+
+@pytest.mark.proves("SL-3", "C-1")
+async def test_sl_3_an_event_is_stored_also_when_slack_refuses_the_token():
+    """A library would answer 200 with an apology and lose it."""
+    async with hooked() as running:
+        running.slack.fail("*", SlackError("invalid_auth"), times=None)
+        running.slack.post_message("D1", "U1", "hello")
+        await running.slack.wait_until_acknowledged()
+
+        assert running.host.texts == ["hello"]
 
 
 @pytest.mark.proves("SL-5")
