@@ -6,6 +6,7 @@ import pytest
 
 from channels.telegram.parse import Ignored, inbound
 from channels.telegram.reading import Me, Reading
+from channels.telegram.settings import GroupRule
 from gateway.contract import (
     ActionPressed,
     Address,
@@ -25,8 +26,8 @@ BOT = Person(99, "Other", "other_bot", is_bot=True)
 GROUP, FORUM = -5, -1001234567890
 
 
-def meaning(update: dict[str, Any], *, groups: str = "mention") -> Inbound | Ignored:
-    reading = Reading(me=READING.me, channel="tg", groups=groups)  # type: ignore[arg-type]
+def meaning(update: dict[str, Any], *, groups: GroupRule = "mention") -> Inbound | Ignored:
+    reading = Reading(me=READING.me, channel="tg", groups=groups)
     return inbound({"update_id": 1000, **update}, reading, received_at=NOW)
 
 
