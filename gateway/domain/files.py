@@ -6,6 +6,7 @@ the bytes say nothing else.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -42,6 +43,7 @@ _TEXTS_BY_OTHER_NAMES: Final = frozenset(
     {"application/json", "application/xml", "application/yaml", "application/x-yaml"}
 )
 _BYTE_ORDERS: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_MIME: Final = re.compile(r"[a-z]+/[a-z0-9.+_-]{1,100}")
 _CONTROLS: Final = frozenset(range(32)) - {9, 10, 12, 13, 27}
 
 
@@ -86,6 +88,7 @@ def find_type(head: bytes, *, claimed: str | None = None) -> FileType:
     'application/octet-stream'
     """
     claim = (claimed or "").partition(";")[0].strip().lower()
+    claim = claim if _MIME.fullmatch(claim) else ""
     mime = _by_bytes(head, claim)
     if mime is None and _reads_as_text(head):
         is_text = claim.startswith("text/") or claim in _TEXTS_BY_OTHER_NAMES

@@ -26,6 +26,7 @@ KNOWN = {
     "text": (b"Hello\n", None, "text/plain"),
     "table": (b"a;b\n", "text/csv; charset=utf-8", "text/csv"),
     "json": (b"{}", "application/json", "application/json"),
+    "text of a strange kind": (b"a", "text/x\r\ny: z", "text/plain"),
     "text called a picture": (b"Hello", "image/png", "text/plain"),
     "text that is cut in a character": ("Grüße €".encode()[:-1], None, "text/plain"),
     "text in UTF-16": ("Hello".encode("utf-16"), None, "text/plain"),

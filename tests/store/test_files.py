@@ -244,6 +244,29 @@ async def test_a_message_that_was_edited_meanwhile_keeps_its_new_text(store: Sto
     assert message.text == "look at her"
 
 
+@pytest.mark.parametrize("is_said_twice", [False, True], ids=["once", "twice"])
+async def test_the_file_of_a_removed_message_goes_unless_another_has_it(
+    store: Store, is_said_twice: bool
+) -> None:
+    stored = await kept(store)
+    part = FilePart(stored.id, state="stored", kind="image")
+    await commit(store, await turn_with(store, part))
+    if is_said_twice:
+        await claimed_turn(store, chat_turn(message=with_file(stored.id)))
+    removal = EditMessage(
+        project_id=PROJECT,
+        event=event("2"),
+        account=ACCOUNT,
+        address=CHAT,
+        message_ref="m1",
+        text="",
+    )
+
+    await accept_one(store, removal)
+
+    assert (await bytes_of(store, stored.id) is not None) is is_said_twice
+
+
 async def test_a_lost_lease_settles_nothing(store: Store, clock: FixedClock) -> None:
     claimed = await turn_with(store)
     clock.advance(60)

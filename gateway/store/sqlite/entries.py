@@ -18,6 +18,7 @@ from gateway.store.protocol.inbox import (
 )
 from gateway.store.rows import Row, clean, from_content, to_message
 from gateway.store.sqlite.cancelling import cancel_turn
+from gateway.store.sqlite.file_uses import leave_files
 from gateway.store.sqlite.lanes import (
     close_lane,
     promote_lane,
@@ -93,6 +94,8 @@ def edit_message(db: sqlite3.Connection, edit: EditMessage, recent: Recent, now:
         session_id, turn_id = str(stored.session_id), str(stored.turn_id)
         db.execute(_EDIT, (*from_content(content), edit.project_id, session_id, stored.seq))
         recent.forget_session(edit.project_id, session_id)
+        if not content:
+            leave_files(db, edit.project_id, session_id, stored.content)
         if not content and db.execute(_IS_UNSAID, (edit.project_id, turn_id)).fetchone():
             cancel_turn(db, edit.project_id, turn_id, now)
     return Accepted(

@@ -20,6 +20,12 @@ SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM file WHERE project_id = ?1 AND fil
 _IS_USED = """
 UPDATE file SET used_at = ? WHERE project_id = ? AND file_id = ? AND used_at IS NULL
 """
+_LEAVE = """
+DELETE FROM file_use
+ WHERE project_id = ?1 AND session_id = ?2 AND file_id = ?3
+   AND NOT EXISTS (SELECT 1 FROM message AS m
+                    WHERE m.project_id = ?1 AND m.session_id = ?2 AND instr(m.parts, ?3) > 0)
+"""
 _MESSAGE = "SELECT * FROM message_row WHERE project_id = ? AND message_id = ?"
 _REPLACE = "UPDATE message SET text = ?, parts = ? WHERE project_id = ? AND message_id = ?"
 
@@ -44,6 +50,15 @@ def use_files(
     for part in content:
         if isinstance(part, FilePart) and part.state != "given":
             use_file(db, project_id, session_id, file_id=part.ref, now=now)
+
+
+def leave_files(
+    db: sqlite3.Connection, project_id: str, session_id: str, content: Iterable[ContentPart]
+) -> None:
+    """Let go of the files of a removed message, but for those that another of the session has."""
+    for part in content:
+        if isinstance(part, FilePart) and part.state != "given":
+            db.execute(_LEAVE, (project_id, session_id, part.ref))
 
 
 def replace_part(
