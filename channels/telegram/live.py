@@ -98,18 +98,21 @@ class Drafting(Typing):
 
     async def working(self, label: str | None) -> None:
         """A sign of life: "typing", or where a draft stands, that it is thought about."""
-        if self._source is None or self._is_refused:
-            await super().working(label)
-        else:
+        if self._source is not None and not self._is_refused:
             await self.show("")
+            return
+        await super().working(label)
+        self._at_s = asyncio.get_running_loop().time()
 
     async def show(self, text: str) -> None:
         """Show the text so far; the same again only when it would vanish."""
+        since_s = asyncio.get_running_loop().time() - self._at_s
         if self._is_refused:
-            await super().working(None)
+            if since_s >= SIGNAL_S:
+                await self.working(None)
             return
         source = text[:TEXT_UNITS]
-        is_old = asyncio.get_running_loop().time() - self._at_s >= DRAFT_LIVES_S
+        is_old = since_s >= DRAFT_LIVES_S
         if source == self._source and not is_old:
             return
         if source != self._source:
@@ -120,7 +123,7 @@ class Drafting(Typing):
             if refused.scope == "account":
                 raise
             self._is_refused = True
-            await super().working(None)
+            await self.working(None)
             return
         self._source = source
         self._at_s = asyncio.get_running_loop().time()

@@ -14,6 +14,7 @@ from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown
 from gateway.testing import TelegramServer, misbehaviour
 from gateway.testing.telegram import faults
 from tests.channels.telegram.running import Running, channel_for, connected
+from tests.testing.telegram.client import spec_file_if_any
 
 PRIVATE = Address("tg", "7")
 GROUP = Address("tg", "-5", "12")
@@ -122,12 +123,13 @@ async def test_tg_50_each_turn_has_a_draft_of_its_own():
 
 @pytest.mark.proves("TG-51")
 async def test_tg_51_a_draft_offers_to_be_stopped_and_stays_until_the_message_comes():
-    async with connected() as running:
+    async with connected(TelegramServer(spec=spec_file_if_any())) as running:
         async with output_at(running, PRIVATE) as output:
             await output.show("Half")
 
         [draft] = running.telegram.calls_of("sendMessageDraft")
         assert (draft.params["can_stop"], draft.params["keep_on_stop"]) == (True, True)
+        assert running.telegram.problems == []
 
 
 @pytest.mark.proves("TG-52")
@@ -183,7 +185,7 @@ async def test_tg_50_a_server_that_knows_no_drafts_is_asked_once_and_typing_is_s
 
         assert (output.kind, later.kind) == ("preview", "signal")
         assert len(running.telegram.calls_of("sendMessageDraft")) == 1
-        assert len(running.telegram.calls_of("sendChatAction")) == 3
+        assert len(running.telegram.calls_of("sendChatAction")) == 2
 
 
 async def test_a_draft_that_one_chat_does_not_take_leaves_the_signal():
@@ -197,6 +199,20 @@ async def test_a_draft_that_one_chat_does_not_take_leaves_the_signal():
 
         assert len(running.telegram.calls_of("sendChatAction")) == 2
         assert drafts(running) == ["Half"]
+
+
+@pytest.mark.proves("TG-44")
+async def test_tg_44_a_text_without_drafts_is_signalled_no_more_often_than_needed(monkeypatch):
+    async with connected() as running:
+        running.telegram.fail("sendMessageDraft", UNKNOWN)
+        async with output_at(running, PRIVATE) as output:
+            for number in range(10):
+                await output.show("word " * number)
+            once = len(running.telegram.calls_of("sendChatAction"))
+            monkeypatch.setattr(live, "SIGNAL_S", 0)
+            await output.show("more words")
+
+        assert (once, len(running.telegram.calls_of("sendChatAction"))) == (1, 2)
 
 
 async def test_a_refused_token_is_not_taken_for_a_chat_without_drafts():

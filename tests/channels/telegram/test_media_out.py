@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from channels.telegram import media_out, transport
+from channels.telegram.bot_api import UPLOADS_AT_ONCE
 from channels.telegram.media_out import DOCUMENT_BYTES, PHOTO_BYTES, media_of
 from channels.telegram.outgoing import call_of, outgoing
 from channels.telegram.render import CAPTION_UNITS, parts
@@ -251,6 +252,25 @@ async def test_c_7_a_file_that_was_sent_whole_and_not_answered_is_in_doubt(fault
         running.telegram.fail("sendPhoto", fault)
         with pytest.raises(DeliveryUnknown):
             await deliver(running, message("", PICTURE))
+
+
+async def test_files_on_their_way_are_few_and_hold_up_no_text():
+    async with connected() as running:
+        running.host.files = {"file_1": b"png!"}
+        hang = running.telegram.fail("sendPhoto", misbehaviour.Hang(), times=None)
+        tasks = [
+            asyncio.create_task(deliver(running, message("", PICTURE)))
+            for _ in range(2 * UPLOADS_AT_ONCE)
+        ]
+        await running.telegram.wait_for_calls("sendPhoto", UPLOADS_AT_ONCE)
+        await running.send("hello")
+        waiting = hang.used
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert waiting == UPLOADS_AT_ONCE
+        assert [sent.text for sent in running.telegram.sent(7)] == ["hello"]
 
 
 async def test_a_file_for_nobody_is_a_refusal_and_no_words():
