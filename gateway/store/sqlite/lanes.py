@@ -69,6 +69,14 @@ UPDATE outbox INDEXED BY outbox_lane
    SET state = 'cancelled', error = ?, next_at = NULL, settled_at = ?
  WHERE address_id = ? AND settled_at IS NULL AND state = 'pending'
 """
+_SENT_TO = """
+SELECT a.address_id, i.blocked, i.opted_out
+  FROM outbox AS o
+  JOIN address AS a ON a.address_id = o.address_id
+  LEFT JOIN identity AS i ON i.project_id = a.project_id AND i.platform = a.platform
+                         AND i.external_id = a.external_id
+ WHERE o.delivery_id = ?
+"""
 _CANCEL_OPEN = """
 UPDATE outbox INDEXED BY outbox_lane SET state = 'cancelled', error = ?, settled_at = ?
  WHERE address_id = ? AND settled_at IS NULL AND state = 'open'
@@ -134,6 +142,12 @@ def put_address(
 def closed(db: sqlite3.Connection, address_id: int) -> str | None:
     """Why nothing is to be sent to an address; None = it is open."""
     return _why_closed(*db.execute(_CLOSED, (address_id,)).fetchone())
+
+
+def unwanted(db: sqlite3.Connection, delivery_id: str) -> tuple[int, str | None]:
+    """The address a part goes to, and why the person there is sent nothing (None = they are)."""
+    address_id, blocked, opted_out = db.execute(_SENT_TO, (delivery_id,)).fetchone()
+    return address_id, _why_closed(1, blocked, opted_out)
 
 
 def add_deliveries(

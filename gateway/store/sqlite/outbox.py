@@ -15,13 +15,11 @@ from gateway.store.sqlite.clock import MICROSECONDS
 from gateway.store.sqlite.columns import DeliveryAt
 from gateway.store.sqlite.consent import opt_out_behind
 from gateway.store.sqlite.lanes import (
-    BLOCKED,
-    OPTED_OUT,
     close_lane,
-    closed,
     end_later_parts,
     is_first,
     promote,
+    unwanted,
 )
 
 _DUE = """
@@ -39,7 +37,6 @@ UPDATE outbox
  WHERE delivery_id = ?
 """
 _ONE = "SELECT * FROM delivery_row WHERE delivery_id = ?"
-_ADDRESS = "SELECT address_id FROM outbox WHERE delivery_id = ?"
 _END = """
 UPDATE outbox
    SET state = ?, owner = NULL, attempts = max(attempts - ?, 0), next_at = ?, error = ?,
@@ -179,9 +176,8 @@ def _begin(db: sqlite3.Connection, delivery_id: str, owner: str, now: int) -> De
     A part may come back to its lane after that was closed: from a try that failed, from doubt, or
     by an operator.
     """
-    address_id = db.execute(_ADDRESS, (delivery_id,)).fetchone()[0]
-    reason = closed(db, address_id)
-    if reason in (OPTED_OUT, BLOCKED):
+    address_id, reason = unwanted(db, delivery_id)
+    if reason is not None:
         close_lane(db, address_id, now, with_held=False, reason=reason)
         return None
     db.execute(_BEGIN, (owner, now, delivery_id))
