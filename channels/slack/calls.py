@@ -17,6 +17,9 @@ from gateway.errors import Scope
 _POSTS: Final = frozenset({"chat.postMessage", "chat.postEphemeral"})
 """Limited by channel. docs.slack.dev, "Rate limits"; read November 2026."""
 
+_COURTESIES: Final = "assistant."
+"""What is nice to have: without the scope for it a channel is in order all the same."""
+
 Limit = tuple[str, str]
 
 
@@ -63,7 +66,7 @@ class Calls:
         except SlackRefused as refusal:
             if is_throttled(refusal):
                 self._note(limit, wait_s(refusal))
-            if refusal.error in OPERATOR_NEEDED:
+            if refusal.error in OPERATOR_NEEDED and not method.startswith(_COURTESIES):
                 self._host.health("degraded", reason=f"Slack refuses {method}: {refusal}")
             raise
 
@@ -82,3 +85,21 @@ class Calls:
         now = self._clock()
         self._free_at = {key: at for key, at in self._free_at.items() if at > now}
         self._free_at[limit] = now + for_s
+
+
+class Budget:
+    """Calls of one method that are left out when there were many; a bucket for each workspace."""
+
+    def __init__(self, *, per_s: float, burst: int, clock: Callable[[], float]) -> None:
+        self._per_s = per_s
+        self._burst = float(burst)
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, team: str) -> bool:
+        """Whether one more call may be made in that workspace; then it counts."""
+        now = self._clock()
+        tokens, at = self._left.get(team, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - at) * self._per_s)
+        self._left[team] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
+        return tokens >= 1

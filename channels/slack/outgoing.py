@@ -11,10 +11,17 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from channels.slack.api import SlackApi, SlackError
-from channels.slack.calls import Calls
+from channels.slack.calls import Budget, Calls
 from channels.slack.failures import delivery_error
 from channels.slack.installations import Installations
-from channels.slack.live import START, Growing, Working
+from channels.slack.live import (
+    APPENDS_BURST,
+    APPENDS_PER_S,
+    START,
+    Growing,
+    Streams,
+    Working,
+)
 from channels.slack.lookup import Lookup
 from channels.slack.orphans import Orphans
 from channels.slack.places import Place, place_of, recipient_of
@@ -58,12 +65,13 @@ class Outgoing:
         host: ChannelHost,
         settings: SlackSettings,
     ) -> None:
+        clock = asyncio.get_running_loop().time
         calls = Calls(
             api,
             installations,
             host=host,
             workspace_scope="address" if settings.bot_token is None else "account",
-            clock=asyncio.get_running_loop().time,
+            clock=clock,
         )
         self.calls = calls
         self._sending = Sending(calls, unfurl=settings.unfurl)
@@ -71,6 +79,13 @@ class Outgoing:
         self.lookup = Lookup(calls)
         self._orphans = Orphans(self.lookup, grown=self._sending.grown)
         self._board = StatusBoard(calls)
+        self._streams = Streams(
+            calls=calls,
+            lookup=self.lookup,
+            grown=self._sending.grown,
+            board=self._board,
+            appends=Budget(per_s=APPENDS_PER_S, burst=APPENDS_BURST, clock=clock),
+        )
 
     async def deliver(
         self, address: Address, part: Json, *, delivery_id: str, open_ref: str | None
@@ -107,15 +122,8 @@ class Outgoing:
             return
         try:
             if self._can_grow(address, recipient, open_ref=open_ref):
-                yield Growing(
-                    self.calls,
-                    self.lookup,
-                    grown=self._sending.grown,
-                    board=self._board,
-                    place=place,
-                    recipient=None if place.is_direct else recipient,
-                    ref=open_ref,
-                )
+                person = None if place.is_direct else recipient
+                yield Growing(self._streams, place, recipient=person, ref=open_ref)
             else:
                 yield Working(self._board, place)
         finally:

@@ -43,6 +43,7 @@ class StatusBoard:
         self._clear_after_s = clear_after_s
         self._shown: set[Place] = set()
         self._changing: dict[Place, asyncio.Task[None]] = {}
+        self._is_closed = False
 
     def show(self, place: Place, label: str | None) -> None:
         """Say in a thread that something happens."""
@@ -62,7 +63,8 @@ class StatusBoard:
             self._change(place, self._set(place, "", wait_s=self._clear_after_s))
 
     async def close(self) -> None:
-        """Take every status away."""
+        """Take every status away, and show no more."""
+        self._is_closed = True
         for place in list(self._changing):
             self._cancel(place)
         clearing = (self._set(place, "", wait_s=0.0) for place in list(self._shown))
@@ -70,6 +72,9 @@ class StatusBoard:
 
     def _change(self, place: Place, change: Coroutine[None, None, None]) -> None:
         self._cancel(place)
+        if self._is_closed:
+            change.close()
+            return
         task = asyncio.create_task(change)
         self._changing[place] = task
         task.add_done_callback(lambda done: self._forget(place, done))

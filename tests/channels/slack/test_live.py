@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from channels.slack.calls import Budget
 from channels.slack.live import APPEND, START
 from channels.slack.places import place_of
 from channels.slack.status import METHOD, SHOW_AFTER_S, THINKING, StatusBoard
@@ -187,6 +188,43 @@ async def test_a_growing_text_is_no_longer_than_a_part() -> None:
         assert half.slack.problems == []
 
 
+@pytest.mark.proves("SL-40")
+async def test_sl_40_many_appends_are_left_out_before_slack_refuses_them() -> None:
+    async with sending_half() as half, growing(half) as output:
+        await output.open("dlv_1")
+        words = ["word"] * 40
+        for count in range(1, 41):
+            await output.show(" ".join(words[:count]))
+
+        assert 10 <= len(half.slack.calls_of(APPEND)) < 30
+        assert " ".join(words).startswith(half.shown()[0].text)
+
+
+async def test_an_append_that_would_come_too_early_is_left_out() -> None:
+    async with sending_half() as half:
+        async with growing(half) as output:
+            await output.open("dlv_1")
+            half.slack.fail(APPEND, rate_limited(30))
+            with pytest.raises(DeliveryLater):
+                await output.show("One")
+        async with growing(half) as output:
+            await output.open("dlv_2")
+            await output.show("Two")
+
+        assert len(half.slack.calls_of(APPEND)) == 1
+        assert half.slack.early == []
+
+
+def test_a_budget_fills_up_again_for_each_workspace() -> None:
+    now = [0.0]
+    budget = Budget(per_s=0.5, burst=2, clock=lambda: now[0])
+
+    assert [budget.take("T1"), budget.take("T1"), budget.take("T1")] == [True, True, False]
+    assert budget.take("T2")
+    now[0] = 2.0
+    assert [budget.take("T1"), budget.take("T1")] == [True, False]
+
+
 # ---------------------------------------------------------------- the status line
 
 
@@ -258,6 +296,18 @@ async def test_a_status_that_cannot_be_shown_disturbs_nobody() -> None:
         await board.close()
 
         assert len(half.shown()) == 1
+        assert half.host.states == []
+
+
+async def test_after_closing_no_status_is_shown() -> None:
+    async with sending_half() as half:
+        place = place_of(half.thread("D1"))
+        board = StatusBoard(half.outgoing.calls, show_after_s=0)
+        await board.close()
+        board.show(place, None)
+        await half.api.call("auth.test", token=half.slack.bot_token)
+
+        assert half.slack.calls_of(METHOD) == []
 
 
 @asynccontextmanager
