@@ -104,6 +104,7 @@ class Installations:
         if not self._ends_soon(found):
             return found.token
         async with self._turns[team]:
+            self._forget_saved(team)
             found = await self._found(team)
             return (await self._exchanged(found)).token if self._ends_soon(found) else found.token
 
@@ -142,6 +143,7 @@ class Installations:
         What has ended for good is forgotten, and shows in the channel's health.
         """
         async with self._turns[team]:
+            self._forget_saved(team)
             found = await self.find(team)
             if found is None:
                 return None
@@ -156,6 +158,11 @@ class Installations:
             self._host.health("degraded", reason=sentence)
             await self.remove(team)
             return None
+
+    def _forget_saved(self, team: str) -> None:
+        """Read it anew: another process may have exchanged the token, or kept a new one."""
+        if self._settings.bot_token is None and team not in self._unsaved:
+            self._known.pop(team, None)
 
     def _ends_soon(self, found: Installation) -> bool:
         return found.expires_at is not None and found.expires_at < self._clock() + RENEW_BEFORE_S

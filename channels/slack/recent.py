@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from channels.slack.parse import DIRECT
+from channels.slack.parse import BROKEN, DIRECT
 from channels.slack.reading import order_of
 from gateway.contract import InboundMessage
 
@@ -72,10 +72,14 @@ class Recent:
 
     def read(self, text: str | None) -> None:
         """What was kept, below what was heard since."""
-        kept = OrderedDict(
-            (Spot(team, chat, kind, thread), str(ts))
-            for team, chat, kind, thread, ts in json.loads(text or "[]")
-        )
+        try:
+            kept = OrderedDict(
+                (Spot(team, chat, kind, thread), ts)
+                for team, chat, kind, thread, ts in json.loads(text or "[]")
+                if order_of(ts)
+            )
+        except BROKEN:
+            kept = OrderedDict()
         for place, ts in self._newest.items():
             kept[place] = ts
         self._newest = kept

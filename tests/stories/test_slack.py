@@ -16,6 +16,9 @@ from tests.stories.checks import findings
 
 RECEIVE = pytest.mark.parametrize("receive", ["events", "socket"])
 OAUTH = """
+[log]
+level = "debug"
+
 [[channels]]
 name = "slack"
 kind = "slack"
@@ -155,6 +158,8 @@ async def test_sl_28_an_install_survives_a_restart_and_stands_encrypted_on_disk(
             assert slack.calls_of("chat.postMessage")[0].token == token
             assert logged(gateway, "slack_installation_removed")
         files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+        for secret in (token, slack.client_secret, slack.signing_secret):
+            assert secret not in gateway.log
         assert not any(token.encode() in content for content in files)
 
 

@@ -251,6 +251,14 @@ def test_what_was_heard_since_counts_more_than_what_was_kept():
     assert [newest for _, newest in recent.spots] == ["2.000001"]
 
 
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", '[["T", "C", "im", null, "soon"]]', "7"])
+def test_what_was_kept_and_cannot_be_read_is_as_good_as_nothing(text):
+    recent = Recent()
+    recent.read(text)
+
+    assert recent.spots == []
+
+
 def test_what_has_no_ts_is_not_remembered():
     heard = read(message(), READING)
     command = InboundMessage(

@@ -34,9 +34,10 @@ TEAM = "T0FAKETEAM"
 
 
 class Stumbling(FakeHost):
-    """A gateway whose notes cannot be reached while it `stumbles`."""
+    """A gateway whose notes cannot be reached while it `stumbles`, or only not be written."""
 
     stumbles = False
+    is_read_only = False
 
     async def note(self, key: str) -> Json | None:
         self._check()
@@ -44,6 +45,8 @@ class Stumbling(FakeHost):
 
     async def keep_note(self, key: str, value: Json | None, *, is_secret: bool = False) -> None:
         self._check()
+        if self.is_read_only:
+            raise StoreError("read only")
         await super().keep_note(key, value, is_secret=is_secret)
 
     def _check(self) -> None:
@@ -358,6 +361,20 @@ async def test_sl_28_many_who_need_a_token_at_once_exchange_it_once():
 
 
 @pytest.mark.proves("SL-28")
+async def test_sl_28_a_token_that_another_process_exchanged_is_used_and_not_exchanged_again():
+    async with holding() as (slack, held, host, clock), SlackApi(slack.api_url) as api:
+        other = Installations(host, api, settings=by_oauth(slack), clock=clock)
+        first = await other.token(TEAM)
+        clock.now += 43_200
+        fresh = await held.token(TEAM)
+        asked = len(slack.calls_of("oauth.v2.access"))
+
+        assert await other.token(TEAM) == fresh
+        assert await other.after_refusal(TEAM, token=first, error="token_revoked") == fresh
+        assert len(slack.calls_of("oauth.v2.access")) == asked
+
+
+@pytest.mark.proves("SL-28")
 async def test_sl_28_while_the_old_token_lives_a_failed_exchange_is_no_harm():
     async with holding() as (slack, held, _, clock):
         first = await held.token(TEAM)
@@ -371,10 +388,10 @@ async def test_sl_28_while_the_old_token_lives_a_failed_exchange_is_no_harm():
 async def test_sl_28_a_fresh_token_that_cannot_be_stored_is_used_and_stored_later():
     async with holding() as (slack, held, host, clock):
         clock.now += 43_200
-        host.stumbles = True
+        host.is_read_only = True
         fresh = await held.token(TEAM)
         assert slack.workspace.tokens[fresh] == ""
-        host.stumbles = False
+        host.is_read_only = False
 
         assert await held.token(TEAM) == fresh
         assert host.notes[f"installation:{TEAM}"]["token"] == fresh
