@@ -95,18 +95,18 @@ class Attempt:
         """Work the turn to its outcome; a cancellation and TurnLost pass through."""
         turn = self._claimed.turn
         if turn.crash_count > CRASHES_BEFORE_DEAD:
-            return self._sorry(replace(self._progress.failed(POISON), state="dead"))
+            return await self._sorry(replace(self._progress.failed(POISON), state="dead"))
         self._broadcast.begin(turn.attempts)
         outcome = await self._guarded(self._think_live())
         if outcome is None:
             return await self.broken()
         if outcome.state == "failed":
-            return self._sorry(outcome)
+            return await self._sorry(outcome)
         return await self._guarded(self._rendered(outcome)) or await self.broken()
 
     async def broken(self) -> TurnOutcome:
         """What is left of an attempt that did not come to an end."""
-        return self._sorry(self._progress.failed(INTERNAL))
+        return await self._sorry(self._progress.failed(INTERNAL))
 
     async def cancelled(self) -> TurnOutcome:
         """What a cancelled attempt leaves: the text that was shown, marked incomplete."""
@@ -114,14 +114,7 @@ class Attempt:
         return await self._guarded(self._rendered(outcome)) or outcome
 
     async def _guarded(self, work: Awaitable[TurnOutcome]) -> TurnOutcome | None:
-        """The outcome of some work; None when it broke, which is logged. Raises TurnLost."""
-        try:
-            return await work
-        except TurnLost:
-            raise
-        except Exception:
-            log.exception("turn_broke", turn_id=self._claimed.turn.id)
-            return None
+        return await guarded(work, self._claimed)
 
     async def _think_live(self) -> TurnOutcome:
         """Think, with live output beside it where the channel has any."""
@@ -201,9 +194,9 @@ class Attempt:
             claimed.history, load=load, takes_pictures=self._bot.takes_pictures, shown=shown
         )
 
-    def _sorry(self, outcome: TurnOutcome) -> TurnOutcome:
+    async def _sorry(self, outcome: TurnOutcome) -> TurnOutcome:
         """Add the apology where replies are sent."""
-        return apologized(outcome, self._claimed, self._binding, text=self._bot.apology)
+        return await sorry(outcome, self._claimed, self._binding, text=self._bot.apology)
 
     async def _rendered(self, outcome: TurnOutcome) -> TurnOutcome:
         """The outcome with its messages as parts for the channel; raises what `render` raises."""
@@ -217,3 +210,25 @@ class Attempt:
             reply_to=self._reply_to,
         )
         return replace(outcome, deliveries=deliveries)
+
+
+async def guarded(work: Awaitable[TurnOutcome], claimed: ClaimedTurn) -> TurnOutcome | None:
+    """The outcome of some work; None when it broke, which is logged. Raises TurnLost."""
+    try:
+        return await work
+    except TurnLost:
+        raise
+    except Exception:
+        log.exception("turn_broke", turn_id=claimed.turn.id)
+        return None
+
+
+async def sorry(
+    outcome: TurnOutcome, claimed: ClaimedTurn, binding: ChannelBinding | None, *, text: str
+) -> TurnOutcome:
+    """A failed turn with an apology where replies are sent and one can be rendered."""
+
+    async def apologize() -> TurnOutcome:
+        return apologized(outcome, claimed, binding, text=text)
+
+    return await guarded(apologize(), claimed) or outcome

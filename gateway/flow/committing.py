@@ -6,7 +6,7 @@ A result that cannot be stored as it is becomes a failed turn, of which the pers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 import structlog
@@ -30,7 +30,7 @@ async def commit_patiently(
     *,
     patience_s: float,
     pause_s: float,
-    sorry: Callable[[TurnOutcome], TurnOutcome],
+    sorry: Callable[[TurnOutcome], Awaitable[TurnOutcome]],
 ) -> Committed | None:
     """Commit what a turn leaves; None when the store stayed away for `patience_s`.
 
@@ -47,7 +47,7 @@ async def commit_patiently(
             log.exception("turn_not_storable", turn_id=claimed.turn.id, code=error.code)
             if outcome.error is NOT_STORABLE:
                 raise
-            outcome = sorry(TurnOutcome(state="failed", error=NOT_STORABLE))
+            outcome = await sorry(TurnOutcome(state="failed", error=NOT_STORABLE))
         except StoreError as error:
             log.warning("commit_failed", turn_id=claimed.turn.id, code=error.code)
             if perf_counter() + pause_s > deadline:

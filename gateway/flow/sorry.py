@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-
 from gateway.domain.turns import ClaimedTurn, TurnOutcome
 from gateway.flow.catalogue import ChannelBinding
 from gateway.flow.replies import answered_message, render_replies, reply_message
-
-log = structlog.get_logger(__name__)
 
 APOLOGY = "Sorry, something went wrong on our side. Please try again."
 """For want of a bot that has a sentence of its own."""
@@ -22,19 +18,15 @@ APOLOGY = "Sorry, something went wrong on our side. Please try again."
 def apologized(
     outcome: TurnOutcome, claimed: ClaimedTurn, binding: ChannelBinding | None, *, text: str
 ) -> TurnOutcome:
-    """The outcome with the apology as its only message, where it can be sent."""
+    """The outcome with the apology as its only message, where it can be sent.
+
+    Raises what the channel's `render` raises.
+    """
     address = claimed.session.address
     if binding is None or address is None:
         return outcome
     message = reply_message(text)
-    try:
-        deliveries = render_replies(
-            (message,),
-            channel=binding.channel,
-            address=address,
-            reply_to=answered_message(claimed),
-        )
-    except Exception:
-        log.exception("apology_not_rendered", turn_id=claimed.turn.id, channel=binding.name)
-        return outcome
+    deliveries = render_replies(
+        (message,), channel=binding.channel, address=address, reply_to=answered_message(claimed)
+    )
     return replace(outcome, messages=(message,), deliveries=deliveries)

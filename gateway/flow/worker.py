@@ -19,7 +19,7 @@ from gateway.domain.ids import SessionId, TurnId
 from gateway.domain.policy import HEARTBEAT_S, LEASE_S, POLL_S, QueueLimits
 from gateway.domain.turns import ClaimedTurn, Lease, Turn, TurnError, TurnOutcome
 from gateway.errors import StoreError
-from gateway.flow.attempt import Attempt, Think
+from gateway.flow.attempt import Attempt, Think, sorry
 from gateway.flow.catalogue import Catalogue
 from gateway.flow.committing import commit_patiently
 from gateway.flow.crash_points import crash_point
@@ -27,7 +27,7 @@ from gateway.flow.live import Live
 from gateway.flow.live_reply import LiveOutputs
 from gateway.flow.media import Media
 from gateway.flow.running import Reason, Running, heed
-from gateway.flow.sorry import APOLOGY, apologized
+from gateway.flow.sorry import APOLOGY
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import ClaimTerms
 from gateway.store.protocol.turns import Committed
@@ -279,7 +279,7 @@ class Worker:
         catalogue, session = self._catalogue(), claimed.session
         bot = catalogue.bot(session.project_id, session.bot)
         if bot is None:
-            return self._failed(claimed, TurnOutcome(state="failed", error=BOT_GONE))
+            return await self._failed(claimed, TurnOutcome(state="failed", error=BOT_GONE))
         attempt = Attempt(
             claimed,
             store=self._store,
@@ -314,12 +314,12 @@ class Worker:
             sorry=partial(self._failed, claimed),
         )
 
-    def _failed(self, claimed: ClaimedTurn, outcome: TurnOutcome) -> TurnOutcome:
+    async def _failed(self, claimed: ClaimedTurn, outcome: TurnOutcome) -> TurnOutcome:
         """A failed turn for which nobody has apologized, with the bot's words if there is a bot."""
         catalogue, session = self._catalogue(), claimed.session
         bot = catalogue.bot(session.project_id, session.bot)
         text = APOLOGY if bot is None else bot.apology
-        return apologized(outcome, claimed, catalogue.delivering(session.channel), text=text)
+        return await sorry(outcome, claimed, catalogue.delivering(session.channel), text=text)
 
     def _tell(
         self,
