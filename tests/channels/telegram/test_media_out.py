@@ -390,7 +390,7 @@ class TestRich:
             assert "<img" not in sent.text
             assert '<a href="https://x.example/?q=1&amp;b=2">' in sent.text
 
-    @pytest.mark.parametrize("text", ["x" * 32_769, "[" * 16_000])
+    @pytest.mark.parametrize("text", ["x" * 32_769, "[" * 16_000, "- item\n" * 600])
     def test_what_has_no_place_in_a_rich_message_goes_as_ordinary_ones(self, text):
         made = parts(message(text), rich=True)
 

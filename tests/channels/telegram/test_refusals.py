@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from channels.telegram import sending
 from channels.telegram.outgoing import outgoing
 from channels.telegram.render import TEXT_UNITS
 from gateway.contract import Address, AddressMoved, Receipt
@@ -270,3 +271,31 @@ async def send_all(running: Running, text: str) -> Receipt:
     [part] = running.parts(text)
     assert len(part["text"]) <= TEXT_UNITS
     return await running.channel.deliver(Address("tg", "7"), part, delivery_id="dlv_1")
+
+
+@pytest.mark.proves("C-7")
+async def test_c_7_a_success_that_names_no_message_is_in_doubt():
+    async with connected() as running:
+        odd = misbehaviour.HtmlError(200, '{"ok": true, "result": true}')
+        running.telegram.fail("sendMessage", odd)
+
+        with pytest.raises(DeliveryUnknown):
+            await running.send("hello")
+
+
+async def test_of_parts_that_were_interrupted_only_the_latest_are_remembered(monkeypatch):
+    monkeypatch.setattr(sending, "_BEGUN_MOST", 1)
+    async with connected() as running:
+        running.telegram.fail("sendMessage", TOO_LONG, times=None, when=shorter_than(3000))
+        for text in ("one " * 900, "two " * 900):
+            running.telegram.fail(
+                "sendMessage", faults.flood(1), when=lambda call: len(call.params["text"]) < 2000
+            )
+            with pytest.raises(DeliveryLater):
+                await send_all(running, text)
+        for text in ("two " * 900, "one " * 900):
+            await send_all(running, text)
+
+        said = " ".join(message.text for message in running.telegram.sent(7)).split()
+        assert said.count("two") == 900
+        assert said.count("one") > 900
