@@ -149,3 +149,22 @@ async def test_a_lease_that_ends_between_row_and_opening_leaves_nothing_to_look_
 
     assert (part.state, part.opened_at) == ("open", None)
     assert "open" not in home.channel.live_log
+
+
+@pytest.mark.parametrize(("since_s", "is_shown"), [(0, True), (26, False)], ids=["fresh", "old"])
+async def test_a_lease_counts_from_when_the_claim_was_asked_for(
+    data: Path, *, since_s: float, is_shown: bool
+) -> None:
+    hold = Hold(rest="Good day.")
+    async with house(data, hold, capabilities=ASKABLE) as home:
+        terms = home.worker.reserve(1)
+        assert terms is not None
+        await home.store.accept([queued("hi")], limits=QueueLimits())
+        [claimed] = await home.store.claim(terms)
+        home.worker.start(claimed, asked_at=asyncio.get_running_loop().time() - since_s)
+        home.worker.release(terms)
+        await hold.reached.wait()
+        hold.release.set()
+        await home.settled()
+
+    assert ("working" in home.channel.live_log) == is_shown
