@@ -42,7 +42,7 @@ def at_the_door(
     db: sqlite3.Connection, new: NewTurn, place: Place, now: int
 ) -> tuple[NewTurn, Place]:
     """The turn as it is to be written, and whose it is; raises Forbidden for a blocked caller."""
-    if new.event is None or new.identity is None:
+    if new.event is None or new.identity is None or new.participant_id is not None:
         _check_caller(db, new, place)
         return new, place
     person = (new.project_id, new.identity.platform, clean(new.identity.external_id))
