@@ -136,11 +136,13 @@ def test_a_text_of_exactly_the_limit_is_one_part():
     assert [len(text) for text in texts("a" * TEXT_UNITS)] == [TEXT_UNITS]
 
 
-def test_the_limit_counts_utf16_units():
+@pytest.mark.proves("TG-40")
+def test_tg_40_the_limit_counts_utf16_units():
     assert [units(text) for text in texts("😀" * 2049)] == [4096, 2]
 
 
-def test_long_replies_are_cut_between_paragraphs():
+@pytest.mark.proves("C-11")
+def test_c_11_long_replies_are_cut_between_paragraphs():
     paragraphs = [f"{n} " + "word " * 300 for n in range(5)]
 
     found = texts("\n\n".join(paragraphs))
@@ -148,7 +150,8 @@ def test_long_replies_are_cut_between_paragraphs():
     assert [text.split()[0] for text in found] == ["0", "2", "4"]
 
 
-def test_a_code_block_cut_in_two_is_one_in_both_parts():
+@pytest.mark.proves("C-11")
+def test_c_11_a_code_block_cut_in_two_is_one_in_both_parts():
     lines = [f"    line_{n} = {n}" for n in range(400)]
 
     made = parts(message("```python\n" + "\n".join(lines) + "\n```"))
@@ -166,7 +169,8 @@ def test_a_long_quote_is_not_folded_away():
     assert kinds("> " + "said " * 100) == [("blockquote", ("said " * 100).strip())]
 
 
-def test_a_link_is_never_cut():
+@pytest.mark.proves("C-11")
+def test_c_11_a_link_is_never_cut():
     long_link = "[" + "linked words " * 100 + "](https://x.example)"
 
     made = parts(message("a " * 1700 + long_link))
