@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 
+from channels.slack import catching_up
 from channels.slack.api import SlackApi
 from channels.slack.catching_up import CatchingUp
 from channels.slack.door import Door
@@ -144,6 +145,24 @@ async def test_a_place_that_cannot_be_read_does_not_hold_up_the_others(error):
 
         async with hooked(nullcontext(slack), host=host):
             await host.until(lambda: "three" in host.texts)
+
+
+async def test_of_a_place_where_too_much_was_said_the_newest_is_read(monkeypatch):
+    monkeypatch.setattr(catching_up, "PAGE", 10)
+    monkeypatch.setattr(catching_up, "MAX_PAGES", 2)
+    host = FakeHost()
+    async with SlackServer(retry=QUICK_RETRY) as slack:
+        async with hooked(nullcontext(slack), host=host) as running:
+            slack.post_message("D1", "U1", "before")
+            await running.heard()
+        lost(slack)
+        for number in range(30):
+            slack.post_message("D1", "U1", f"number {number}")
+
+        async with hooked(nullcontext(slack), host=host):
+            await host.until(lambda: len(host.inbound) == 21)
+
+        assert host.texts[1:] == [f"number {number}" for number in range(10, 30)]
 
 
 async def test_slack_is_not_asked_again_before_it_wants_to_be():

@@ -19,6 +19,7 @@ from channels.slack.installing import STATE_LIVES_S, States
 from gateway.contract import Json, OutboundMessage
 from gateway.errors import DeliveryLater, DeliveryRefused, StoreError
 from gateway.testing.host import FakeHost
+from gateway.testing.misbehaviour import Garbled
 from gateway.testing.slack.endpoint import SlackServer
 from gateway.testing.slack.faults import SlackError
 from tests.channels.slack.running import (
@@ -208,6 +209,32 @@ async def test_sl_28_a_code_that_slack_does_not_know_installs_nothing():
 
         assert await returned(client, running, code="made-up", state=query["state"]) == 502
         assert running.host.notes == {}
+
+
+@pytest.mark.proves("SL-28")
+async def test_sl_28_an_install_that_cannot_be_stored_is_no_install():
+    host = Stumbling()
+    async with open_to_all(host=host) as running:
+        host.is_read_only = True
+
+        assert await install(running) == 503
+        assert host.notes == {}
+
+
+@pytest.mark.proves("SL-28")
+async def test_sl_28_an_install_without_a_bots_token_is_no_install():
+    async with open_to_all() as running, browser() as client:
+        query = await asked(client, running)
+        answer = {"ok": True, "token_type": "user", "access_token": "xoxp-1"}
+        running.slack.fail("oauth.v2.access", Garbled(json.dumps(answer), 200))
+
+        assert await returned(client, running, code="c", state=query["state"]) == 502
+        assert running.host.notes == {}
+
+
+async def test_a_probe_of_an_app_for_all_tells_where_it_is_installed_from():
+    async with open_to_all() as running:
+        assert f"{running.url}/install" in await running.channel.probe()
 
 
 async def test_without_a_connection_nothing_is_installed():

@@ -280,6 +280,18 @@ def test_sl_24_nothing_but_a_mention_asks_for_a_greeting():
     assert read(message("<@U0BOT>", "channel")).text == "/start"
 
 
+@pytest.mark.proves("SL-23")
+def test_sl_23_a_removed_message_that_left_its_mark_has_no_text_any_more():
+    old = message("oops")
+    mark = {**old, "subtype": "tombstone", "text": "This message was deleted.", "user": "U1"}
+
+    assert read(changed(old, mark)).text == ""
+
+
+def test_a_message_without_a_word_or_a_file_is_nothing():
+    assert read(message("")) == "message.empty"
+
+
 def test_what_every_message_carries():
     heard = read(message(user_profile={"display_name": "Ada"}))
 
@@ -311,6 +323,15 @@ def test_sl_27_files_come_with_what_is_known_of_them_and_without_a_secret():
     first, second, *_ = heard.attachments
     assert (first.name, first.mime, second.size_bytes) == ("a.png", "image/png", 7)
     assert first.ref == '["T1", "https://files.slack.com/a.png"]'
+
+
+@pytest.mark.proves("C-9")
+def test_c_9_what_is_nested_too_deep_does_not_keep_the_words_from_us():
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert read(message(files=deep)).text == "hello"
 
 
 @pytest.mark.proves("C-9")

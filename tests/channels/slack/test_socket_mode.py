@@ -2,10 +2,13 @@
 
 import asyncio
 import json
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from channels.slack.socket_mode import SocketTimes
 from gateway.contract import HealthState
@@ -299,3 +302,37 @@ async def test_an_error_nobody_expected_ends_hearing_so_that_it_begins_anew():
                 await asyncio.Event().wait()
 
     assert caught.group_contains(RuntimeError, match="a bug")
+
+
+@pytest.mark.proves("SL-12")
+async def test_sl_12_a_socket_mode_that_is_switched_off_already_stops_at_once():
+    async with SlackServer() as slack:
+        slack.sockets.is_enabled = False
+        async with socketed(nullcontext(slack), waits=False) as running:
+            await running.host.until_state("stopped", "switched off")
+
+
+async def test_a_socket_that_says_nothing_is_given_up_and_another_one_opened():
+    times = SocketTimes(first_pause_s=0.01, longest_pause_s=0.02, hello_s=0.1)
+    async with SlackServer() as slack, mute() as url:
+        answer = Garbled(json.dumps({"ok": True, "url": url}), 200)
+        slack.fail("apps.connections.open", answer)
+        async with socketed(nullcontext(slack), times=times, waits=False) as running:
+            await running.host.until_state("degraded", "did not say hello")
+            await slack.wait_for_sockets()
+
+
+@asynccontextmanager
+async def mute() -> AsyncIterator[str]:
+    """A WebSocket that takes whoever comes and never says a word."""
+
+    async def take(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.receive()
+        return socket
+
+    app = web.Application()
+    app.add_routes([web.get("/", take)])
+    async with TestServer(app) as server:
+        yield str(server.make_url("/")).replace("http", "ws", 1)
