@@ -70,12 +70,15 @@ async def test_sl_6_c_3_a_mention_is_answered_once_in_its_thread(
         await slack.wait_until_acknowledged(timeout_s=PATIENCE_S)
         thread = told[0]["event"]["ts"]
         slack.post_message("C1", "U2", "not for the bot")
+        root = slack.post_message("C2", "U1", "not for the bot either")["event"]["ts"]
+        slack.post_message("C2", "U2", "nor is the answer", thread_ts=root)
         slack.post_message("C1", "U1", "two", thread_ts=thread)
         first, second = await replies(slack, 2)
 
         assert (first, reply.thread_ts) == (reply, thread)
         assert [first.text, second.text] == ["Heard: one", "Heard: two"]
         assert second.thread_ts == thread
+        assert len(slack.sent()) == 2
         assert slack.problems == []
         assert await findings(gateway) == []
 
