@@ -59,8 +59,9 @@ class Model(Lanes):
             self._write_terminal(new, talk, now)
             assert got.claimed is None
             return False
-        self._interrupt(new, talk, got)
         gathering = self._joined(new, talk, now)
+        is_taken = gathering is not None or room
+        self._interrupt(new, talk, got, is_taken=is_taken)
         assert got.was_joined == (gathering is not None)
         if gathering is not None:
             assert got.turn_id == gathering.id
@@ -157,11 +158,11 @@ class Model(Lanes):
         is_open = is_in_window or new.when_busy != "queue"
         return not turn.attempts and (is_open or (is_album and turn.said < ALBUM_ITEMS))
 
-    def _interrupt(self, new: NewTurn, talk: Talk, got: Accepted) -> None:
+    def _interrupt(self, new: NewTurn, talk: Talk, got: Accepted, *, is_taken: bool) -> None:
         """A message that does not wait: what is being answered is to stop, unless it is of it."""
         running = [turn for turn in talk.having("running") if turn.kind == "message"]
         stopped = None
-        if new.when_busy == "interrupt" and new.kind == "message" and running:
+        if is_taken and new.when_busy == "interrupt" and new.kind == "message" and running:
             is_same = new.group_id is not None and new.group_id == running[0].group_id
             stopped = None if is_same else running[0]
         assert got.interrupts == (stopped and stopped.id)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.contract import Address
 from gateway.domain.channels import WhenBusy
+from gateway.domain.policy import QueueLimits
 from gateway.domain.turns import TurnOutcome
 from gateway.store.protocol import Store
 from gateway.store.protocol.inbox import Accepted
@@ -146,6 +147,16 @@ class TestInterrupting:
 
         assert await state_of(store, running.turn.id) == "done"
         assert await texts(store, running.session.id) == ["one", "two", "hello"]
+
+    async def test_who_cannot_be_answered_stops_nobody(self, store: Store) -> None:
+        running = await claimed_turn(store, chat_turn("one", when_busy="interrupt"))
+        full = QueueLimits(queued_per_project=0)
+
+        busy = await accept_one(store, chat_turn("two", when_busy="interrupt"), limits=full)
+
+        assert (busy.state, busy.interrupts) == ("failed", None)
+        news = await store.heartbeat([running.lease], lease_s=30)
+        assert news.cancel_requested == frozenset()
 
     async def test_a_copy_interrupts_nobody(self, store: Store) -> None:
         new = chat_turn("one", when_busy="interrupt", event=event("1"))

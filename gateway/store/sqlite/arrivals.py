@@ -89,14 +89,13 @@ def accept_turn(db: sqlite3.Connection, new: NewTurn, batch: Batch) -> Accepted:
     if new.terminal is not None:
         accepted = _write_terminal(db, new, new.terminal, place, batch.now)
     else:
-        interrupts = _interrupt(db, new, place.sheet)
         accepted = _join(db, new, place, batch) or (
             _write_queued(db, new, place, batch)
             if has_room
             else _write_busy(db, new, place, batch.now)
         )
-        if interrupts is not None:
-            accepted = replace(accepted, interrupts=interrupts)
+        if accepted.state == "queued":
+            accepted = replace(accepted, interrupts=_interrupt(db, new, place.sheet))
     remember(db, new, accepted, batch.now)
     return accepted
 
