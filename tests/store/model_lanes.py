@@ -208,7 +208,7 @@ class Lanes:
     def replay(self, part: Part, *, is_dropped: bool, now: int) -> None:
         """An operator's word on a part that was given up."""
         if is_dropped:
-            part.state = "cancelled"
+            part.state, part.is_cut_off = "cancelled", False
             return
         lane = part.lane
         while lane.moved_to is not None:
