@@ -8,7 +8,7 @@ API. Puts the pieces together and holds the connection: what a form means is in 
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -168,8 +168,9 @@ class TwilioChannel(Channel):
     async def fetch(self, attachment: Attachment) -> AsyncGenerator[bytes, None]:
         """The bytes of a file that arrived."""
         wire = self._connected_wire()
-        async for piece in wire.files.fetch(attachment):
-            yield piece
+        async with aclosing(wire.files.fetch(attachment)) as pieces:
+            async for piece in pieces:
+                yield piece
         if self._options.delete_media:
             await wire.leftovers.add(attachment.ref)
 

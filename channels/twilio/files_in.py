@@ -7,10 +7,10 @@ at once: until then whoever reads it may not have it on disk.
 """
 
 import asyncio
-import contextlib
 import re
 import socket
 from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, Final
@@ -78,8 +78,9 @@ class FileFetcher:
                     timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S, sock_read=READ_S),
                 ) as answer:
                     if answer.status not in _REDIRECTS:
-                        async for piece in _pieces(answer):
-                            yield piece
+                        async with aclosing(_pieces(answer)) as pieces:
+                            async for piece in pieces:
+                                yield piece
                         return
                     url = self._target(url, answer.headers.get("Location", ""))
                     headers, session = {}, self._outside
@@ -134,7 +135,7 @@ class Leftovers:
 
     async def add(self, ref: str) -> None:
         """A file was read to its end; best effort."""
-        with contextlib.suppress(GatewayError):
+        with suppress(GatewayError):
             async with self._turn:
                 waiting = dict(await self._host.note(_NOTE) or {})
                 waiting[ref] = datetime.now(UTC).isoformat()

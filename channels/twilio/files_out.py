@@ -6,12 +6,13 @@ address works for an hour and only while the channel is connected; nothing can b
 
 import re
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
 
-from channels.twilio.links import FileLinks
+from channels.twilio.links import FileLinks, LinkedFile
 from channels.twilio.webhook import later
 from gateway.contract import ChannelHost
 from gateway.errors import GatewayError, NotFound
@@ -35,26 +36,28 @@ class FileDoor:
         host = self._host()
         if host is None:
             return later()
-        pieces = host.open_file(file.ref)
-        try:
-            first = await anext(pieces, b"")
-        except NotFound:
-            return web.Response(status=404)
-        except GatewayError as error:
-            return later(error)
-        is_usable = file.mime is not None and _MIME.fullmatch(file.mime) is not None
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": file.mime if file.mime and is_usable else _UNKNOWN,
-                "Cache-Control": "private, no-store",
-                "X-Content-Type-Options": "nosniff",
-            }
-        )
-        await response.prepare(request)
-        if request.method != "HEAD":
+        async with aclosing(host.open_file(file.ref)) as pieces:
+            try:
+                first = await anext(pieces, b"")
+            except NotFound:
+                return web.Response(status=404)
+            except GatewayError as error:
+                return later(error)
+            if request.method == "HEAD":
+                return web.Response(headers=_headers(file))
+            response = web.StreamResponse(headers=_headers(file))
+            await response.prepare(request)
             await response.write(first)
             async for piece in pieces:
                 await response.write(piece)
-        await pieces.aclose()
-        await response.write_eof()
-        return response
+            await response.write_eof()
+            return response
+
+
+def _headers(file: LinkedFile) -> dict[str, str]:
+    is_usable = file.mime is not None and _MIME.fullmatch(file.mime) is not None
+    return {
+        "Content-Type": file.mime if file.mime and is_usable else _UNKNOWN,
+        "Cache-Control": "private, no-store",
+        "X-Content-Type-Options": "nosniff",
+    }

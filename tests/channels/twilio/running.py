@@ -106,11 +106,11 @@ async def connected(
     make = sms_for if kind == "sms" else whatsapp_for
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    async with twilio or fake(scale=0.2) as server, ClientSession() as client:
+    async with twilio or fake(scale=0.2) as server:
         channel = make(server, public_url=url, **changed)
         app = web.Application()
         app.add_routes(channel.routes())
-        async with TestServer(app, port=port):
+        async with TestServer(app, port=port), ClientSession() as client:
             host = FakeHost()
             server.set_webhook(f"{url}/hooks/{channel.name}#rc=3&rp=5xx,ct,rt")
             async with channel.connected(host):
