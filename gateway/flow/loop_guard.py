@@ -1,9 +1,9 @@
 """The guard against loops: who answers a machine that answers us back is stopped.
 
-Counts, for each chat, messages that no person would write: those of bots that were let in, and the
-same text of the same sender again. When there are too many within a while, the chat is answered no
-more, until a person says something else there or the while is over. Remembers a bounded number of
-chats, in memory only.
+Counts, for each chat, messages that no person would write: those of bots that were let in and, with
+more patience, the same text of a person again. When there are too many of one kind within a while,
+they are answered no more, until a person says something else there or the while is over. Remembers
+a bounded number of chats, in memory only.
 """
 
 from __future__ import annotations
@@ -19,19 +19,43 @@ from gateway.contract import Address, InboundMessage
 
 log = structlog.get_logger(__name__)
 
-MAX_MESSAGES = 10
-"""Messages no person would write that are still answered within the window."""
+MAX_OF_BOTS = 10
+"""Messages of bots in a chat that are still answered within the window."""
+MAX_REPEATS = 30
+"""Repeats of a person's last words that are still answered within the window."""
 WINDOW_S = 300.0
 MAX_CHATS = 1000
 
 
 @dataclass(slots=True)
+class _Count:
+    """The newest events of one kind with their times, and how many of them are answered."""
+
+    limit: int
+    events: dict[str, float] = field(default_factory=dict)
+    is_over: bool = False
+
+    def add(self, event: str, now: float) -> bool:
+        """Count an event, a copy of it once; whether this makes them too many."""
+        self.events[event] = now
+        newest = list(self.events.items())[-self.limit - 1 :]
+        self.events = {one: at for one, at in newest if now - at <= WINDOW_S}
+        was_over, self.is_over = self.is_over, len(self.events) > self.limit
+        return self.is_over and not was_over
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.events.clear()
+        self.is_over = False
+
+
+@dataclass(slots=True)
 class _Chat:
-    """What was said last (sender, hash of the text), and the times of the events that count."""
+    """What was said last (sender, hash of the text), and what counts."""
 
     said: tuple[str, int] | None = None
-    counted: dict[str, float] = field(default_factory=dict)
-    is_stopped: bool = False
+    bots: _Count = field(default_factory=lambda: _Count(MAX_OF_BOTS))
+    repeats: _Count = field(default_factory=lambda: _Count(MAX_REPEATS))
 
 
 class LoopGuard:
@@ -48,25 +72,18 @@ class LoopGuard:
         is_new = said is None or said != chat.said
         chat.said = said
         if is_new and not message.sender.is_bot:
-            chat.is_stopped = False
-            chat.counted.clear()
+            chat.bots.clear()
+            chat.repeats.clear()
             return False
-        return self._count(chat, message)
-
-    def _count(self, chat: _Chat, message: InboundMessage) -> bool:
-        now = self._now()
-        chat.counted[message.second_id or message.external_id] = now
-        newest = list(chat.counted.items())[-MAX_MESSAGES - 1 :]
-        chat.counted = {one: at for one, at in newest if now - at <= WINDOW_S}
-        was_stopped, chat.is_stopped = chat.is_stopped, len(chat.counted) > MAX_MESSAGES
-        if chat.is_stopped and not was_stopped:
+        count = chat.bots if message.sender.is_bot else chat.repeats
+        if count.add(message.second_id or message.external_id, self._now()):
             log.warning(
                 "loop_guard_stopped",
                 channel=message.address.channel,
                 chat=message.address.chat,
                 is_bot=message.sender.is_bot,
             )
-        return chat.is_stopped
+        return count.is_over
 
     def _chat(self, message: InboundMessage) -> _Chat:
         key = (message.account, message.address)
