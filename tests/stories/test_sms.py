@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.testing import Drop, Hang, Journey, OpenAIServer, TwilioServer, not_delivered
+from gateway.testing import Drop, Hang, Journey, OpenAIServer, Silence, TwilioServer, not_delivered
 from gateway.testing.process import GatewayProcess
 from gateway.testing.scene import DESK, PATIENCE_S, SCRIPTED, calling, logged, over_endpoint
 from tests.stories.checks import findings
@@ -81,8 +81,7 @@ async def test_tw_35_an_sms_is_answered_and_its_receipt_stands_in_history(tmp_pa
 @pytest.mark.proves("TW-20", "TW-21")
 async def test_tw_21_stop_cancels_what_waits_and_start_lets_through_again(tmp_path: Path) -> None:
     async with OpenAIServer() as model:
-        gate = Hang()
-        model.enqueue(gate, "Late.", "Again.")
+        model.enqueue(Silence(), "Late.", "Again.")
         async with connected(tmp_path, model=over_endpoint(model)) as (gateway, twilio):
             twilio.post_sms(PERSON, "one")
             await model.wait_for_calls(1, timeout_s=PATIENCE_S)
