@@ -210,6 +210,8 @@ def _edit(message: Raw, reading: Reading, stamp: _Stamp) -> MessageEdited | Igno
     text = commanded_text(text_of(message), reading.me)
     if text is None:
         return Ignored("edited_message.command_to_another_bot")
+    if not text:  # an empty text would take the file away, and only its caption is gone
+        return Ignored("edited_message.caption_removed")
     return MessageEdited(
         account=stamp.account,
         external_id=stamp.external_id,

@@ -188,7 +188,7 @@ def test_tg_24_c_8_a_bot_that_presses_or_edits_gets_no_answer():
 @pytest.mark.proves("TG-25")
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("edited-text", None), ("edited-caption", "better"), ("edited-photo-without-caption", "")],
+    [("edited-text", None), ("edited-caption", "better")],
 )
 def test_tg_25_an_edit_is_told_as_an_edit_with_its_new_text(name, text):
     event = inbound(recorded(name), READING, received_at=NOW)
@@ -196,6 +196,13 @@ def test_tg_25_an_edit_is_told_as_an_edit_with_its_new_text(name, text):
     assert isinstance(event, MessageEdited)
     assert event.message_ref == "11"
     assert text is None or event.text == text
+
+
+@pytest.mark.proves("TG-25")
+def test_tg_25_a_caption_taken_off_leaves_the_picture():
+    event = inbound(recorded("edited-photo-without-caption"), READING, received_at=NOW)
+
+    assert event == Ignored("edited_message.caption_removed")
 
 
 @pytest.mark.proves("TG-25")
