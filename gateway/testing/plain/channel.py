@@ -61,15 +61,13 @@ class PlainSettings(BaseModel):
     shows: Literal["message", "none"] = "message"
 
 
-def parse(
-    body: bytes, *, channel: str, received_at: datetime
-) -> InboundMessage | Unreadable | None:
-    """An event as the gateway understands it; None = it is none of our business."""
+def parse(body: bytes, *, channel: str, received_at: datetime) -> InboundMessage | Unreadable | str:
+    """An event as the gateway understands it, or the word for what means nothing to it."""
     digest = hashlib.sha256(body)
     try:
         event = json.loads(body)
         if event["kind"] != "message" or event["is_bot"]:
-            return None
+            return str(event["kind"])
         return InboundMessage(
             account=ACCOUNT,
             external_id=str(event["id"]),
@@ -255,9 +253,11 @@ class PlainChannel(Channel):
         if self._host is None:
             return web.Response(status=503)
         event = parse(await request.read(), channel=self.name, received_at=datetime.now(UTC))
+        if isinstance(event, str):
+            self._host.ignored(event)
+            return web.Response()
         try:
-            if event is not None:
-                await self._host.accept([event])
+            await self._host.accept([event])
         except GatewayError:
             return web.Response(status=503)
         return web.Response()
