@@ -51,11 +51,13 @@ async def served(open_rig: OpenRig) -> AsyncIterator[tuple[Rig, Channel]]:
 
 
 @asynccontextmanager
-async def on_stage(open_rig: OpenRig, *, hears: bool = False) -> AsyncIterator[Stage]:
+async def on_stage(
+    open_rig: OpenRig, *, hears: bool = False, host: FakeHost | None = None
+) -> AsyncIterator[Stage]:
     """A channel that can send, and with `hears` also hear."""
     async with AsyncExitStack() as stack:
         rig, channel = await stack.enter_async_context(served(open_rig))
-        host = FakeHost()
+        host = host or FakeHost()
         await stack.enter_async_context(channel.connected(host))
         if hears:
             await stack.enter_async_context(channel.receiving())

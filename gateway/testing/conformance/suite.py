@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.contract import InboundMessage, OutboundMessage
+from gateway.contract import Inbound, InboundMessage, OutboundMessage
 from gateway.errors import (
     DeliveryLater,
     DeliveryRefused,
@@ -137,6 +137,13 @@ class ChannelConformance(ABC):
             await stage.rig.wait_until_acknowledged(event, timeout_s=3 * SOON_S)
             assert [one.text for one in messages(stage.host)] == ["Hello"]
 
+    async def test_no_position_passes_an_event_that_is_not_stored(self) -> None:
+        async with on_stage(self.open_rig, hears=True, host=PartlyAway()) as stage:
+            stage.host.failures += [BUSY]
+            event = await stage.rig.write("Hello")
+            await stage.rig.wait_until_acknowledged(event, timeout_s=3 * SOON_S)
+            assert [one.text for one in messages(stage.host)] == ["Hello"]
+
     async def test_a_store_that_is_away_is_no_reason_to_stop_hearing(self) -> None:
         async with on_stage(self.open_rig, hears=True) as stage:
             stage.host.failures += [BUSY, BUSY]
@@ -162,11 +169,12 @@ class ChannelConformance(ABC):
             await stage.rig.wait_until_acknowledged(event, timeout_s=SOON_S)
             assert messages(stage.host) == []
 
-    async def test_an_unknown_event_is_acknowledged_and_says_nothing(self) -> None:
+    async def test_an_unknown_event_is_acknowledged_and_counted_and_says_nothing(self) -> None:
         async with on_stage(self.open_rig, hears=True) as stage:
             event = await stage.rig.happen()
             await stage.rig.wait_until_acknowledged(event, timeout_s=SOON_S)
             assert messages(stage.host) == []
+            assert stage.host.ignored_kinds
 
     # ---------------------------------------------------------------- rendering
 
@@ -267,6 +275,21 @@ class ChannelConformance(ABC):
             sentence = await stage.channel.probe()
             assert sentence
             assert_hidden(stage.rig, sentence)
+
+
+class PartlyAway(FakeHost):
+    """A gateway whose `failures` hit only what holds events: positions alone can be stored."""
+
+    async def accept(
+        self, batch: Sequence[Inbound], *, cursor: tuple[str, str] | None = None
+    ) -> None:
+        """Keep it, or fail when there is an event in it."""
+        planned = self.failures
+        self.failures = planned if batch else []
+        try:
+            await super().accept(batch, cursor=cursor)
+        finally:
+            self.failures = planned
 
 
 MEANINGS = {
