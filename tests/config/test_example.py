@@ -25,6 +25,9 @@ VARIABLES = {
     "VLLM_MODEL": "m",
     "TELEGRAM_BOT_TOKEN": "1:x",
     "TELEGRAM_SECRET": "x",
+    "SLACK_SIGNING_SECRET": "x" * 32,
+    "SLACK_APP_TOKEN": "xapp-1-A0-1-x",
+    "SLACK_CLIENT_SECRET": "x" * 32,
     "BANK_TOOL_TOKEN": "x",
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": "x",
@@ -36,8 +39,11 @@ VARIABLES = {
 
 
 def everything_set(text: str) -> str:
-    """The example with every "#" in front of a setting or a table taken away."""
-    return re.sub(r"^#(?=[\w\[])", "", text, flags=re.MULTILINE)
+    """The example with every "#" in front of a setting or a table taken away.
+
+    But one: a Slack app has a `bot_token` or a `client_id`, never both.
+    """
+    return re.sub(r"^#(?=[\w\[])(?!bot_token)", "", text, flags=re.MULTILINE)
 
 
 def test_the_example_runs_as_it_is_with_no_variable_set() -> None:
@@ -62,7 +68,8 @@ def test_every_setting_can_be_set_at_once(tmp_path: Path) -> None:
 
     config = load(path, settings_model_of=REGISTRY.settings_model, environment=VARIABLES)
 
-    assert [channel.name for channel in config.channels()] == ["tg", "sms", "whatsapp", "site"]
+    names = [channel.name for channel in config.channels()]
+    assert names == ["tg", "slack", "sms", "whatsapp", "site"]
     assert "send_statement" in config.settings.tools
 
 
