@@ -57,17 +57,21 @@ class Checkpoints:
             self._wake.set()
 
     def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if self._is_stopping:
+                return
+            self._wake.clear()
+            with suppress(sqlite3.Error):
+                self._copy()
+
+    def _copy(self) -> None:
+        # On a connection of its own each time: one that is kept costs more than opening it does.
         with closing(open_connection(self._path)) as connection:
-            while True:
-                self._wake.wait()
-                if self._is_stopping:
-                    return
-                self._wake.clear()
-                with suppress(sqlite3.Error):
-                    _busy, log_pages, _copied = connection.execute(_PASSIVE).fetchone()
-                    if log_pages > _LONG_LOG_PAGES:
-                        # By now there is more in it again, unless nobody writes.
-                        self._ask_writer()
+            _busy, log_pages, _copied = connection.execute(_PASSIVE).fetchone()
+        if log_pages > _LONG_LOG_PAGES:
+            # By now there is more in it again, unless nobody writes.
+            self._ask_writer()
 
     def _log_size(self) -> int:
         try:
