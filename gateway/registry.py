@@ -7,7 +7,6 @@ large. Knows no kind by name and connects to nothing.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Protocol
@@ -111,7 +110,10 @@ class Registry:
     def _suggestion(self, kind: str) -> str:
         if not self.kinds:
             return "none is installed; run pip install bot-gateway"
-        close = difflib.get_close_matches(kind, self.kinds, n=1)
+        # Here and not above: it is for files with mistakes only.
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        close = get_close_matches(kind, self.kinds, n=1)
         return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(self.kinds)}"
 
 

@@ -6,8 +6,7 @@ quoted from the file: they may be secrets.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gateway.config.lines import KeyPath
@@ -90,7 +89,7 @@ def dotted(path: KeyPath) -> str:
 
 def nearest_key(key: str, known: Iterable[str]) -> str | None:
     """The known key most like this one, however unlike."""
-    return next(iter(difflib.get_close_matches(key, sorted(known), n=1, cutoff=0)), None)
+    return next(iter(_close_matches(key, sorted(known), cutoff=0)), None)
 
 
 def is_typo(word: str, known: str) -> bool:
@@ -99,7 +98,7 @@ def is_typo(word: str, known: str) -> bool:
     >>> is_typo("listne", "listen"), is_typo("requests", "secret")
     (True, False)
     """
-    return bool(difflib.get_close_matches(word, [known], cutoff=_LIKE))
+    return bool(_close_matches(word, [known], cutoff=_LIKE))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -111,7 +110,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "none is configured"
-    close = difflib.get_close_matches(word, names, n=1, cutoff=_LIKE)
+    close = _close_matches(word, names, cutoff=_LIKE)
     if close:
         return f'did you mean "{close[0]}"?'
     return "known: " + ", ".join(names)
+
+
+def _close_matches(word: str, known: Sequence[str], *, cutoff: float) -> list[str]:
+    # Here and not above: it is for files with mistakes only.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    return get_close_matches(word, known, n=1, cutoff=cutoff)
