@@ -24,17 +24,6 @@ ADDRESS_GONE: Final = frozenset(
 )
 """Nothing reaches that channel; `restricted_action` and its kin mean the same."""
 
-MESSAGE_GONE: Final = frozenset(
-    {
-        *("message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"),
-        *("message_not_owned_by_app", "cant_delete_message"),
-    }
-)
-"""What was opened cannot be finished any more; a new message says the same."""
-
-NOT_STREAMING: Final = frozenset({"message_not_in_streaming_state"})
-"""It was stopped before, by us or, some five minutes after its start, by Slack."""
-
 TOO_MUCH: Final = frozenset(
     {
         *("msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"),
@@ -61,6 +50,13 @@ def is_throttled(error: SlackError) -> bool:
 def wait_s(refusal: SlackRefused) -> float:
     """How long a throttled call has to wait."""
     return refusal.retry_after_s or _DEFAULT_WAIT_S
+
+
+def concerns_message(refusal: SlackRefused) -> bool:
+    """Whether Slack only will not touch that message; a new one may still say the same."""
+    meaning = delivery_error(refusal)
+    is_refused = isinstance(meaning, DeliveryRefused) and meaning.scope == "part"
+    return is_refused and refusal.error not in TOO_MUCH | OPERATOR_NEEDED
 
 
 def delivery_error(error: SlackError, *, workspace_scope: Scope = "account") -> DeliveryError:

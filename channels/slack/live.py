@@ -142,9 +142,8 @@ class Growing:
         if not self._may_append():
             return
         added = whole[len(self._shown) :]
-        self._grown.keep(
-            ref, None
-        )  # while the call is under way nobody knows what the stream shows
+        # While the call is under way nobody knows what the stream shows.
+        self._grown.keep(ref, None)
         params = {"channel": self._place.channel, "ts": ref, "markdown_text": added}
         try:
             await self._calls.call(self._place.team, APPEND, params)

@@ -11,7 +11,7 @@ from typing import Final
 
 from channels.slack.api import SlackRefused
 from channels.slack.calls import Calls
-from channels.slack.failures import MESSAGE_GONE, NOT_STREAMING, TOO_MUCH
+from channels.slack.failures import TOO_MUCH, concerns_message
 from channels.slack.places import Place, mark
 from channels.slack.render import content, rows, smaller
 from gateway.contract import Json
@@ -76,7 +76,7 @@ class Sending:
         try:
             await self._calls.call(place.team, "chat.delete", {"channel": place.channel, "ts": ref})
         except SlackRefused as refusal:
-            if refusal.error not in MESSAGE_GONE:
+            if not concerns_message(refusal):
                 raise
 
     async def _put_once_plainer(
@@ -116,7 +116,7 @@ class Sending:
         return str(posted["ts"])
 
     async def _finish(self, place: Place, part: Json, *, metadata: Json, ref: str) -> bool:
-        """Let an opened message be the part; False = it is not there any more."""
+        """Let an opened message be the part; False = Slack does not let it."""
         message: dict[str, object] = {"channel": place.channel, "ts": ref}
         rest = self._rest(ref, part)
         end = {} if rest is None else {"metadata": metadata, "blocks": rows(part) or None}
@@ -127,7 +127,7 @@ class Sending:
             params = {**message, **content(part), "metadata": metadata}
             await self._calls.call(place.team, "chat.update", params)
         except SlackRefused as refusal:
-            if refusal.error not in MESSAGE_GONE:
+            if not concerns_message(refusal):
                 raise
             return False
         return True
@@ -141,11 +141,11 @@ class Sending:
         return text[len(shown) :]
 
     async def _stop(self, params: Json, place: Place) -> bool:
-        """Stop a stream; False = it was stopped before, or is not there any more."""
+        """Stop a stream; False = it was stopped before, or cannot be."""
         try:
             await self._calls.call(place.team, "chat.stopStream", params)
         except SlackRefused as refusal:
-            if refusal.error in NOT_STREAMING | MESSAGE_GONE:
-                return False
-            raise
+            if not concerns_message(refusal):
+                raise
+            return False
         return True

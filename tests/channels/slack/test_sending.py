@@ -127,7 +127,7 @@ async def test_sl_40_a_throttled_channel_is_left_alone_until_its_time() -> None:
             with pytest.raises(DeliveryLater) as caught:
                 await half.deliver(first, part_of("Hello"))
             assert caught.value.retry_after_s is not None
-            assert 29 < caught.value.retry_after_s <= 30
+            assert 15 < caught.value.retry_after_s <= 30
         await half.deliver(second, part_of("Hello"))
 
         assert len(half.slack.calls_of("chat.postMessage")) == 2
@@ -227,6 +227,29 @@ async def test_an_opened_message_that_is_gone_is_posted_anew() -> None:
 
         [message] = half.shown()
         assert receipt.provider_id == message.ts != ref
+
+
+@pytest.mark.proves("SL-44")
+@pytest.mark.parametrize("error", ["invalid_arguments", "a_word_of_next_year"])
+async def test_sl_44_what_cannot_be_finished_for_any_reason_is_posted_anew(error: str) -> None:
+    async with sending_half() as half:
+        address = half.thread()
+        ref = await opened(half, address, "Hello")
+        half.slack.fail("chat.stopStream", SlackError(error))
+        half.slack.fail("chat.update", SlackError(error))
+        receipt = await half.deliver(address, part_of("Hello, world."), open_ref=ref)
+
+        assert receipt.provider_id != ref
+        assert half.slack.sent()[-1].text == "Hello, world."
+
+
+async def test_a_file_is_shared_although_the_message_before_it_cannot_be_removed() -> None:
+    async with sending_half() as half:
+        address = half.thread()
+        ref = await opened(half, address)
+        half.slack.fail("chat.delete", SlackError("a_word_of_next_year"))
+
+        assert (await half.deliver(address, {}, open_ref=ref)).provider_id == ref
 
 
 async def test_too_much_for_an_opened_message_goes_on_below_it() -> None:
