@@ -1,7 +1,8 @@
 """Readers: a few connections that can only read, for lists, history and look-ups.
 
 Each has a thread of its own (aiosqlite), so that a long read holds up neither the event loop nor
-the writer. They see everything that was committed before the read began.
+the writer. They see everything that was committed before the read began. All but the first are
+opened when every open one is at work: a gateway with little to do keeps their memory.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +26,45 @@ Query = Callable[[str, Mapping[str, Any], int], Awaitable[list[Row]]]
 """A query of a snapshot: SQL, parameters, how many rows at most."""
 
 
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """One connection, and how many reads it has not finished."""
+
+    connection: aiosqlite.Connection
+    reads: int = 0
+
+
 class Readers:
     """A pool of reading connections; `open` it once, `close` it once."""
 
     def __init__(self, path: Path, condition: Condition | None = None) -> None:
         self._path = path
         self._condition = condition or Condition(path)
-        self._connections: list[aiosqlite.Connection] = []
-        self._next = 0
+        self._readers: list[_Reader] = []
+        self._opening = 0
 
     async def open(self) -> None:
-        """Open the connections; raises sqlite3.Error."""
-        for _ in range(_READERS):
-            self._connections.append(await self._connect())
+        """Open the first connection; raises sqlite3.Error."""
+        await self._add()
 
     async def close(self) -> None:
         """Close the connections; a second call changes nothing."""
-        while self._connections:
-            await self._connections.pop().close()
+        while self._readers:
+            await self._readers.pop().connection.close()
 
     async def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query; raises StoreError."""
-        self._next = (self._next + 1) % _READERS
         try:
-            rows = await self._connections[self._next].execute_fetchall(sql, parameters)
+            if self._all_at_work and len(self._readers) + self._opening < _READERS:
+                await self._add()
+            reader = min(self._readers, key=lambda reader: reader.reads)
+            reader.reads += 1
+            try:
+                return list(await reader.connection.execute_fetchall(sql, parameters))
+            finally:
+                reader.reads -= 1
         except sqlite3.Error as error:
             raise self._condition.explain(error) from error
-        return list(rows)
 
     async def one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None; raises StoreError."""
@@ -77,10 +91,25 @@ class Readers:
         finally:
             await connection.close()
 
+    @property
+    def _all_at_work(self) -> bool:
+        return all(reader.reads for reader in self._readers)
+
+    async def _add(self) -> None:
+        self._opening += 1
+        try:
+            self._readers.append(_Reader(await self._connect()))
+        finally:
+            self._opening -= 1
+
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
             self._path, isolation_level=None, cached_statements=256
         )
-        for pragma in READER_PRAGMAS:
-            await connection.execute_fetchall(pragma)
+        try:
+            for pragma in READER_PRAGMAS:
+                await connection.execute_fetchall(pragma)
+        except BaseException:  # cancelled as well: an open connection keeps the process from ending
+            await connection.close()
+            raise
         return connection
