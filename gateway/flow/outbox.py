@@ -164,6 +164,8 @@ class Outbox:
                 delivery = following.pop()
                 result = await self._send(delivery, channel, pacer)
                 following.extend(await self._settle(result))
+        if first.is_command_answer:  # the next one to that chat waited for this one
+            self.wake()
 
     async def _send(self, delivery: Delivery, channel: Channel, pacer: Pacer) -> SendResult:
         """One try of one part, as the result to be written."""

@@ -202,6 +202,13 @@ class TestLinking:
         assert home.channel.texts == [gate.WRONG_CODE] * 5 + [gate.TOO_MANY_CODES]
         assert home.model.requests == []
 
+    async def test_what_came_at_once_is_answered_in_order(self, tmp_path: Path) -> None:
+        async with house(tmp_path) as home, home.at_work():
+            await home.say(*["link NOPE-2345"] * 6, "/help")
+            await home.channel.wait_for_sent(7)
+
+        assert home.channel.texts == [gate.WRONG_CODE] * 5 + [gate.TOO_MANY_CODES, gate.HELP]
+
 
 class TestCommands:
     @pytest.mark.parametrize(

@@ -296,7 +296,18 @@ class Lanes:
     def _is_due(self, part: Part, now: int) -> bool:
         is_free = part.lane.blocked_until <= now and self.account_blocked_until <= now
         is_time = part.next_at is not None and part.next_at <= now
-        return part.state == "pending" and is_time and is_free and self.is_first(part)
+        is_next = self.is_first(part) and not self._waits_for_answer(part, now)
+        return part.state == "pending" and is_time and is_free and is_next
+
+    def _waits_for_answer(self, part: Part, now: int) -> bool:
+        """Whether an earlier answer to a command there may leave, or is leaving."""
+        lane = part.lane.parts
+        before = [one for one in lane[: lane.index(part)] if one.is_answer and part.is_answer]
+        return any(
+            one.state == "sending"
+            or (one.state == "pending" and one.next_at is not None and one.next_at <= now)
+            for one in before
+        )
 
     def _not_before(self, lane: Lane, time: int) -> int:
         return max(time, lane.blocked_until, self.account_blocked_until)

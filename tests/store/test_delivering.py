@@ -141,6 +141,29 @@ class TestLanes:
         assert (said(answer), said(second)) == ("a", "b")
         assert answer.is_command_answer
 
+    async def test_answers_to_commands_leave_one_after_the_other(self, store: Store) -> None:
+        for text in ("/a", "/b"):
+            await accept_one(store, command(text, deliveries=(part(text),)))
+
+        (first,) = await begin_sends(store)
+        meanwhile = await begin_sends(store)
+        await end_send(store, first)
+        (second,) = await begin_sends(store)
+
+        assert (said(first), meanwhile, said(second)) == ("/a", [], "/b")
+
+    async def test_an_answer_to_a_command_passes_one_that_is_to_be_tried_again(
+        self, store: Store
+    ) -> None:
+        for text in ("/a", "/b"):
+            await accept_one(store, command(text, deliveries=(part(text),)))
+        (first,) = await begin_sends(store)
+        await end_send(store, first, "pending", again_in_s=600)
+
+        (second,) = await begin_sends(store)
+
+        assert said(second) == "/b"
+
     async def test_what_nobody_else_was_told_to_send_is_not_sent_twice(self, store: Store) -> None:
         await talk(store, "hi", parts=1)
 

@@ -2,7 +2,8 @@
 
 A lane is an address. Of the parts that stand in it unsettled only the first has a `next_at`; the
 others wait behind it with none, so that looking for due parts never walks through a lane. Answers
-to commands keep no lane: only the parts of one answer go one after the other.
+to commands keep no lane: the parts of one answer go one after the other, and an answer waits for
+an earlier one only while that may leave or is leaving.
 
 Runs in the writer's thread only.
 """

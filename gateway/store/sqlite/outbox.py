@@ -24,12 +24,14 @@ from gateway.store.sqlite.lanes import (
 
 _DUE = """
 SELECT d.delivery_id FROM delivery_row AS d
- WHERE d.channel = ? AND d.next_at <= ? AND d.state = 'pending' AND d.blocked_until <= ?
-   AND (d.is_command_answer
-        OR NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                        WHERE earlier.address_id = d.address_id AND earlier.settled_at IS NULL
-                          AND earlier.out_no < d.out_no AND earlier.is_command_answer = 0))
- ORDER BY d.next_at LIMIT ?
+ WHERE d.channel = ?1 AND d.next_at <= ?2 AND d.state = 'pending' AND d.blocked_until <= ?2
+   AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                    WHERE earlier.address_id = d.address_id AND earlier.settled_at IS NULL
+                      AND earlier.out_no < d.out_no
+                      AND earlier.is_command_answer = d.is_command_answer
+                      AND (d.is_command_answer = 0 OR earlier.state = 'sending'
+                           OR (earlier.state = 'pending' AND earlier.next_at <= ?2)))
+ ORDER BY d.next_at LIMIT ?3
 """
 _BEGIN = """
 UPDATE outbox
@@ -103,7 +105,7 @@ class SqliteOutbox(Area):
             now = self._clock()
             begun: list[Delivery] = []
             for channel in channels:
-                due = db.execute(_DUE, (channel, now, now, limit - len(begun))).fetchall()
+                due = db.execute(_DUE, (channel, now, limit - len(begun))).fetchall()
                 tries = [_begin(db, row[0], owner, now) for row in due]
                 begun += [delivery for delivery in tries if delivery is not None]
             return begun
