@@ -195,7 +195,6 @@ class TwilioChannel(Channel):
             api=api,
             host=host,
             line=desk.line,
-            door=desk.door,
             condition=desk.condition,
             memory=desk.memory,
             links=self._links,

@@ -117,9 +117,10 @@ def delivery_error(
             return DeliveryLater(sentence, retry_after_s=pause_s, scope="account")
         case "again":
             return DeliveryLater(sentence, retry_after_s=failure.wait_s)
-        case "address":
-            return DeliveryRefused(sentence, scope="address")
-        case "opted_out" | "weaker" | "part":
+        case "address" | "opted_out":
+            code = "opted_out" if failure.meaning == "opted_out" else None
+            return DeliveryRefused(sentence, scope="address", code=code)
+        case "weaker" | "part":
             return DeliveryRefused(sentence)
 
 

@@ -5,7 +5,6 @@ two halves. On WhatsApp text is free only within 24 hours of the person's last m
 goes inside an approved template, if there is one.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,14 +14,13 @@ from urllib.parse import quote
 
 from channels.twilio.api import Outgoing, TwilioApi
 from channels.twilio.condition import Condition
-from channels.twilio.door import Door
 from channels.twilio.failures import delivery_error, failure_of
 from channels.twilio.lines import Line
 from channels.twilio.links import FileLinks, LinkedFile
 from channels.twilio.memory import SentMemory
 from channels.twilio.render import one_line
 from channels.twilio.transport import NoAnswer, Refused
-from gateway.contract import Address, ChannelHost, ConsentChanged, Json, Receipt, Sender
+from gateway.contract import Address, ChannelHost, Json, Receipt
 from gateway.contract.cut import pieces, units
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, GatewayError
 
@@ -42,7 +40,6 @@ class Mailer:
     api: TwilioApi
     host: ChannelHost
     line: Line
-    door: Door
     condition: Condition
     memory: SentMemory
     links: FileLinks
@@ -125,32 +122,12 @@ class Mailer:
             if failure is not None and failure.meaning == "weaker":
                 raise
             self.condition.note_failure(failure, code=refusal.code)
-            if failure is not None and failure.meaning == "opted_out":
-                await self._note_opt_out(message.to)
             is_busy = failure is not None and failure.meaning == "busy"
             count = self.condition.note_busy() if is_busy else 0
             raise delivery_error(refusal, now=self.now(), busy_count=count) from refusal
         self.memory.note_answer(sid)
         self.condition.note_success()
         return Receipt(sid)
-
-    async def _note_opt_out(self, person: str) -> None:
-        """Twilio knows that a person wants no messages, and we did not; best effort."""
-        now = self.now()
-        event = f"21610:{person}:{now.isoformat()}"
-        changed = ConsentChanged(
-            account=self.line.account,
-            external_id=event,
-            digest=hashlib.sha256(event.encode()).digest(),
-            received_at=now,
-            address=Address(self.line.channel, person),
-            sender=Sender(self.line.platform, self.line.number(person) or person),
-            is_opted_out=True,
-        )
-        try:
-            await self.door.take([changed])
-        except GatewayError:
-            return  # the next send is refused in the same way, and tells it again
 
 
 def _simpler(message: Outgoing, refusal: Refused) -> list[Outgoing]:
