@@ -8,7 +8,6 @@ import click
 
 from gateway.cli.call import Call, config_option, examples
 from gateway.cli.configuration import read_whole_config
-from gateway.cli.demo import announce, default_bot, fresh_key
 from gateway.config.values import Config
 from gateway.daemon.life import serve
 from gateway.daemon.parts import Parts
@@ -51,6 +50,9 @@ async def _serve(config: Config, registry: Registry, *, is_demo: bool) -> None:
 
 
 async def _tell(config: Config, parts: Parts) -> None:
+    # Here and not above: a gateway that is no demo does without it.
+    from gateway.cli.demo import announce, default_bot, fresh_key
+
     bot = default_bot(config)
     if bot is None:
         raise ConfigError(f"{config.path}: there is no bot to show; add [[bots]]")

@@ -13,9 +13,17 @@ from gateway.domain.access import web_origin
 from gateway.domain.bots import HANDOFF_PREFIX
 
 STRICT = ConfigDict(
-    frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    frozen=True,
+    extra="forbid",
+    strict=True,
+    allow_inf_nan=False,
+    hide_input_in_errors=True,
+    defer_build=True,
 )
-"""Every table: fixed once read, no unknown keys, `"8"` is no number."""
+"""Every table: fixed once read, no unknown keys, `"8"` is no number.
+
+The checks of a table are built when it is first read by itself: mostly it is read within another.
+"""
 
 _PORTS = range(65_536)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

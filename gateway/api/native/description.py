@@ -9,13 +9,11 @@ from functools import cached_property
 
 from aiohttp import web
 
-from gateway.api.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from gateway.api.http.dispatch import JSON
 from gateway.api.http.endpoints import Call, Endpoint
 from gateway.api.native.problems import TITLES
 from gateway.api.native.wire.catalogue import DescriptionOut, PageOut
 from gateway.api.native.wire.common import ProblemOut
-from gateway.api.openapi import About, Json, describe
 
 
 class Description:
@@ -24,11 +22,15 @@ class Description:
     def __init__(self, endpoints: Sequence[Endpoint], *, version: str, public_url: str) -> None:
         self._version = version
         self._public_url = public_url
+        self._html: bytes | None = None
         self.endpoints = (*endpoints, *self._own())
 
     @cached_property
-    def document(self) -> Json:
+    def document(self) -> dict[str, object]:
         """The OpenAPI document."""
+        # Here and not above, as in `read_page`: most gateways are never asked for it.
+        from gateway.api.openapi import About, describe  # noqa: PLC0415
+
         about = About(
             title="bot-gateway",
             version=self._version,
@@ -46,6 +48,10 @@ class Description:
 
     async def read_page(self, call: Call) -> web.Response:
         """The description as a page."""
+        from gateway.api.docs_page import CONTENT_SECURITY_POLICY, docs_page  # noqa: PLC0415
+
+        if self._html is None:
+            self._html = docs_page(self.document).encode()
         headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -56,10 +62,6 @@ class Description:
     @cached_property
     def _json(self) -> bytes:
         return json.dumps(self.document, separators=(",", ":")).encode()
-
-    @cached_property
-    def _html(self) -> bytes:
-        return docs_page(self.document).encode()
 
     def _own(self) -> tuple[Endpoint, ...]:
         return (
