@@ -18,18 +18,15 @@ from pydantic import BaseModel
 
 from channels.twilio.api import TwilioApi
 from channels.twilio.catchup import CatchUp, CatchUpTimes
-from channels.twilio.condition import Condition
 from channels.twilio.door import Door
 from channels.twilio.failures import connect_error
 from channels.twilio.files_in import FileFetcher, Leftovers
-from channels.twilio.files_out import FileDoor
-from channels.twilio.finding import find_sent
-from channels.twilio.lines import Line, Platform
-from channels.twilio.links import FileLinks
-from channels.twilio.memory import SentMemory
+from channels.twilio.files_out import FileDoor, FileLinks
+from channels.twilio.finding import SentMemory, find_sent
+from channels.twilio.health import Health
 from channels.twilio.render import sms_parts, whatsapp_parts
 from channels.twilio.sending import Mailer
-from channels.twilio.settings import SmsSettings, TwilioSettings, WhatsAppSettings
+from channels.twilio.settings import Line, Platform, SmsSettings, TwilioSettings, WhatsAppSettings
 from channels.twilio.signature import Secrets
 from channels.twilio.transport import NoAnswer, Refused
 from channels.twilio.webhook import Desk, WebhookCalls
@@ -113,8 +110,8 @@ class TwilioChannel(Channel):
         """Able to send while inside; the credentials are proven before."""
         async with self._opened() as api:
             line = self._line
-            condition = Condition(host)
-            desk = Desk(line, Door(host, line), condition, SentMemory())
+            health = Health(host)
+            desk = Desk(line, Door(host, line), health, SentMemory())
             files = FileFetcher(self._options)
             self._wire = _Wire(
                 host=host,
@@ -140,7 +137,7 @@ class TwilioChannel(Channel):
             host=wire.host,
             line=wire.desk.line,
             door=wire.desk.door,
-            condition=wire.desk.condition,
+            health=wire.desk.health,
             leftovers=wire.leftovers,
             times=self.catch_up_times,
         )
@@ -195,7 +192,7 @@ class TwilioChannel(Channel):
             api=api,
             host=host,
             line=desk.line,
-            condition=desk.condition,
+            health=desk.health,
             memory=desk.memory,
             links=self._links,
             hook_url=f"{self.public_url.rstrip('/')}/hooks/{self.name}",

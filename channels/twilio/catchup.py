@@ -17,12 +17,12 @@ from typing import Final
 import structlog
 
 from channels.twilio.api import Listed, TwilioApi
-from channels.twilio.condition import CREDENTIALS, Condition
 from channels.twilio.door import Door
 from channels.twilio.failures import failure_of
 from channels.twilio.files_in import Leftovers
-from channels.twilio.lines import Line
+from channels.twilio.health import CREDENTIALS, Health
 from channels.twilio.parse import Ignored, form_of, inbound
+from channels.twilio.settings import Line
 from channels.twilio.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost, Inbound
 from gateway.errors import GatewayError
@@ -58,7 +58,7 @@ class CatchUp:
     host: ChannelHost
     line: Line
     door: Door
-    condition: Condition
+    health: Health
     leftovers: Leftovers
     times: CatchUpTimes
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -75,12 +75,12 @@ class CatchUp:
                 self._tell(refusal)
             except (NoAnswer, GatewayError) as error:
                 failures += 1
-                self.condition.alarm(_LIST, f"missed messages cannot be looked up: {error}")
+                self.health.alarm(_LIST, f"missed messages cannot be looked up: {error}")
             else:
                 failures = 0
-                self.condition.clear(CREDENTIALS)
-                self.condition.clear(_LIST)
-                self.condition.tell()
+                self.health.clear(CREDENTIALS)
+                self.health.clear(_LIST)
+                self.health.tell()
             await asyncio.sleep(self._pause_s(failures))
 
     async def look(self) -> None:
@@ -141,9 +141,9 @@ class CatchUp:
     def _tell(self, refusal: Refused) -> None:
         failure = failure_of(refusal)
         if failure is not None and failure.meaning == "account":
-            self.condition.note_failure(failure, code=refusal.code)
+            self.health.note_failure(failure, code=refusal.code)
         else:
-            self.condition.alarm(_LIST, f"missed messages cannot be looked up: {refusal}")
+            self.health.alarm(_LIST, f"missed messages cannot be looked up: {refusal}")
 
     def _pause_s(self, failures: int) -> float:
         if failures == 0:

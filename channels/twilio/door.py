@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from channels.twilio.lines import Line
+from channels.twilio.settings import Line
 from gateway.contract import ChannelHost, Inbound, Unreadable
 from gateway.errors import GatewayError, Unavailable
 

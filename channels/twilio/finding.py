@@ -1,10 +1,12 @@
 """The search for a message whose create was never answered: whether it was taken.
 
-A callback may have told it already. Else Twilio's list is asked for messages to that person since
-the try, and their words are compared: a send without an answer is never simply repeated, for a
-second SMS costs money and annoys.
+A callback may have told it already: its address carries our delivery id, and what the callbacks and
+answers of the last while told is remembered. Else Twilio's list is asked for messages to that
+person since the try, and their words are compared: a send without an answer is never simply
+repeated, for a second SMS costs money and annoys.
 """
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
@@ -12,17 +14,49 @@ from typing import Final
 
 from channels.twilio.api import Listed, TwilioApi
 from channels.twilio.failures import connect_error
-from channels.twilio.gsm7 import transliterated
-from channels.twilio.memory import SentMemory
-from channels.twilio.render import one_line
-from channels.twilio.sending import VARIABLE_CHARS
+from channels.twilio.render import VARIABLE_CHARS, one_line
+from channels.twilio.segments import transliterated
 from channels.twilio.transport import NoAnswer, Refused
 from gateway.contract import Json, Receipt, SentQuery
+
+REMEMBERED: Final = 5_000
 
 _CLOCKS_DIFFER: Final = timedelta(seconds=2)
 _MAX_PAGES: Final = 5
 _TRIAL: Final = "Sent from your Twilio trial account - "
 """What Twilio puts before every text of an account that has not been upgraded."""
+
+
+class SentMemory:
+    """The last messages; bounded, and empty after a start."""
+
+    def __init__(self) -> None:
+        self._answered: OrderedDict[str, None] = OrderedDict()
+        self._told: OrderedDict[str, str] = OrderedDict()
+        self._sid_of: dict[str, str] = {}
+
+    def note_answer(self, sid: str) -> None:
+        """A create was answered with that message: nobody is in doubt about it."""
+        self._answered[sid] = None
+        if len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
+
+    def note_callback(self, sid: str, delivery_id: str) -> None:
+        """A callback told that a message is a delivery's, and that it has not failed."""
+        self._told[sid] = delivery_id
+        self._sid_of[delivery_id] = sid
+        if len(self._told) > REMEMBERED:
+            _, oldest = self._told.popitem(last=False)
+            self._sid_of.pop(oldest, None)
+
+    def unanswered(self, delivery_id: str) -> str | None:
+        """The message of a delivery whose create was never answered, as a callback told it."""
+        sid = self._sid_of.get(delivery_id)
+        return None if sid in self._answered else sid
+
+    def is_another(self, sid: str, delivery_id: str) -> bool:
+        """Whether a message is known to be something else than a doubtful try of that delivery."""
+        return sid in self._answered or self._told.get(sid, delivery_id) != delivery_id
 
 
 async def find_sent(

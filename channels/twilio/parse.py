@@ -16,8 +16,7 @@ from typing import Any, Final, Literal
 
 from channels.twilio.api import Listed, Medium
 from channels.twilio.forms import Form
-from channels.twilio.lines import Line
-from channels.twilio.words import is_about_consent, is_opted_out
+from channels.twilio.settings import Line
 from gateway.contract import (
     ActionPressed,
     Address,
@@ -29,6 +28,18 @@ from gateway.contract import (
 )
 
 MAX_MEDIA: Final = 10
+
+_STOP: Final = frozenset(
+    {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
+)
+_START: Final = frozenset({"START", "YES", "UNSTOP"})
+_HELP: Final = frozenset({"HELP", "INFO"})
+"""Twilio answers them by itself on long codes and then blocks later sends with 21610 (Twilio
+support, "Twilio support for opt-out keywords"; read November 2026): exact, in any case. The same
+words count on WhatsApp. With Advanced Opt-Out the form says what a text meant.
+"""
+
+_OPT_OUT_TYPES: Final = {"STOP": True, "START": False, "HELP": None}
 
 _MEDIA_PATH: Final = re.compile(r"/Messages/([A-Z]{2}[0-9a-f]{32})/Media/(ME[0-9a-f]{32})$")
 _SID: Final = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
@@ -82,6 +93,31 @@ def form_of(message: Listed, media: Sequence[Medium], *, account: str) -> Form:
         fields[f"MediaUrl{number}"] = f"/Messages/{message.sid}/Media/{medium.sid}"
         fields[f"MediaContentType{number}"] = medium.mime
     return Form(fields)
+
+
+def is_about_consent(text: str, *, opt_out_type: str = "") -> bool:
+    """Whether a text is no message to the bot, but about messages as such.
+
+    >>> is_about_consent(" Stop "), is_about_consent("stop it")
+    (True, False)
+    """
+    return bool(opt_out_type) or text.strip().upper() in _STOP | _START | _HELP
+
+
+def is_opted_out(text: str, *, opt_out_type: str = "") -> bool | None:
+    """What such a text means: True = no more messages, False = again, None = a call for help.
+
+    >>> is_opted_out("stop"), is_opted_out("YES"), is_opted_out("info")
+    (True, False, None)
+    >>> is_opted_out("ARRET", opt_out_type="STOP")
+    True
+    """
+    if opt_out_type:
+        return _OPT_OUT_TYPES.get(opt_out_type.strip().upper())
+    word = text.strip().upper()
+    if word in _STOP:
+        return True
+    return False if word in _START else None
 
 
 def _not_for_us(form: Form, line: Line) -> str | None:

@@ -9,8 +9,7 @@ the last part of an SMS, and each in a part of its own on WhatsApp, which takes 
 from collections.abc import Sequence
 from typing import Final
 
-from channels.twilio.gsm7 import transliterated
-from channels.twilio.segments import segment_count
+from channels.twilio.segments import segment_count, transliterated
 from channels.twilio.settings import SmsSettings
 from channels.twilio.text import PLAIN, WHATSAPP, Formatted, formatted
 from gateway.contract import Attachment, Json, OutboundMessage
@@ -21,6 +20,9 @@ MAX_CHARS: Final = 1600
 
 MAX_MEDIA: Final = 10
 """Twilio, Messages resource, MediaUrl: "up to 10"; on WhatsApp one."""
+
+VARIABLE_CHARS: Final = 900
+"""A WhatsApp template holds 1,024 characters, its own words included."""
 
 MORE: Final = " ... (There is more: ask me to go on.)"
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 
 from channels.twilio.failures import FAILURES, Failure, wait_s
 from channels.twilio.forms import Form
-from channels.twilio.lines import Line
 from channels.twilio.parse import Ignored
+from channels.twilio.settings import Line
 from gateway.contract import Address, ConsentChanged, DeliveryReport, Inbound, Reachability, Sender
 
 Status = Literal["sent", "delivered", "read", "failed"]

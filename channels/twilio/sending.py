@@ -13,12 +13,12 @@ from typing import Final
 from urllib.parse import quote
 
 from channels.twilio.api import Outgoing, TwilioApi
-from channels.twilio.condition import Condition
 from channels.twilio.failures import delivery_error, failure_of
-from channels.twilio.lines import Line
-from channels.twilio.links import FileLinks, LinkedFile
-from channels.twilio.memory import SentMemory
-from channels.twilio.render import one_line
+from channels.twilio.files_out import FileLinks, LinkedFile
+from channels.twilio.finding import SentMemory
+from channels.twilio.health import Health
+from channels.twilio.render import VARIABLE_CHARS, one_line
+from channels.twilio.settings import Line
 from channels.twilio.transport import NoAnswer, Refused
 from gateway.contract import Address, ChannelHost, Json, Receipt
 from gateway.contract.cut import pieces, units
@@ -26,9 +26,6 @@ from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, Gate
 
 WINDOW: Final = timedelta(hours=24)
 """Twilio, error 63016: free text within 24 hours of the person's last message (November 2026)."""
-
-VARIABLE_CHARS: Final = 900
-"""A WhatsApp template holds 1,024 characters, its own words included."""
 
 _TOO_LONG: Final = 21617
 
@@ -40,7 +37,7 @@ class Mailer:
     api: TwilioApi
     host: ChannelHost
     line: Line
-    condition: Condition
+    health: Health
     memory: SentMemory
     links: FileLinks
     hook_url: str
@@ -49,7 +46,7 @@ class Mailer:
 
     async def send(self, address: Address, part: Json, *, delivery_id: str) -> Receipt:
         """Send one part; raises the contract's three errors and nothing else."""
-        held_s = self.condition.held_s
+        held_s = self.health.held_s
         if held_s > 0:
             raise DeliveryLater(
                 "the sender is over its rate", retry_after_s=held_s, scope="account"
@@ -121,12 +118,12 @@ class Mailer:
             failure = failure_of(refusal)
             if failure is not None and failure.meaning == "weaker":
                 raise
-            self.condition.note_failure(failure, code=refusal.code)
+            self.health.note_failure(failure, code=refusal.code)
             is_busy = failure is not None and failure.meaning == "busy"
-            count = self.condition.note_busy() if is_busy else 0
+            count = self.health.note_busy() if is_busy else 0
             raise delivery_error(refusal, now=self.now(), busy_count=count) from refusal
         self.memory.note_answer(sid)
-        self.condition.note_success()
+        self.health.note_success()
         return Receipt(sid)
 
 

@@ -14,14 +14,14 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from channels.twilio.condition import Condition
 from channels.twilio.door import Door
 from channels.twilio.failures import wait_s
+from channels.twilio.finding import SentMemory
 from channels.twilio.forms import Form
-from channels.twilio.lines import Line
-from channels.twilio.memory import SentMemory
+from channels.twilio.health import Health
 from channels.twilio.parse import Ignored, inbound
 from channels.twilio.reports import STATUSES, report
+from channels.twilio.settings import Line
 from channels.twilio.signature import Call, Secrets, is_genuine, read_call
 from gateway.contract.raw_body import UnusableBody, raw_body
 from gateway.errors import GatewayError, RequestError
@@ -39,7 +39,7 @@ class Desk:
 
     line: Line
     door: Door
-    condition: Condition
+    health: Health
     memory: SentMemory
 
 
@@ -119,9 +119,9 @@ async def _take_status(form: Form, desk: Desk, *, delivery_id: str) -> None:
         desk.memory.note_callback(form.text("MessageSid"), delivery_id)
     await desk.door.take(told.events)
     if told.code is not None:
-        desk.condition.note_failure(told.failure, code=told.code)
+        desk.health.note_failure(told.failure, code=told.code)
     if told.failure is not None and told.failure.meaning in ("wait", "tomorrow"):
-        desk.condition.hold(wait_s(told.failure, now=now))
+        desk.health.hold(wait_s(told.failure, now=now))
 
 
 def later(error: GatewayError | None = None) -> web.Response:

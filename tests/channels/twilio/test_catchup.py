@@ -25,7 +25,7 @@ def catch_up(running: Running) -> CatchUp:
         host=running.host,
         line=wire.desk.line,
         door=wire.desk.door,
-        condition=wire.desk.condition,
+        health=wire.desk.health,
         leftovers=Leftovers(running.host),
         times=QUICK,
     )

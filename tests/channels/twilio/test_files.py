@@ -7,7 +7,7 @@ import pytest
 
 from channels.twilio.api import TwilioApi
 from channels.twilio.files_in import DELETE_AFTER, Leftovers
-from channels.twilio.links import VALID_S, FileLinks, LinkedFile
+from channels.twilio.files_out import VALID_S, FileLinks, LinkedFile
 from gateway.contract import Attachment
 from gateway.errors import DeliveryLater, DeliveryRefused, StoreError
 from gateway.testing import HtmlError

@@ -7,9 +7,8 @@ import pytest
 
 from channels.twilio.api import Listed, Medium
 from channels.twilio.forms import Form
-from channels.twilio.lines import Line, Platform
 from channels.twilio.parse import Ignored, form_of, inbound
-from channels.twilio.settings import SmsSettings
+from channels.twilio.settings import Line, Platform, SmsSettings
 from gateway.contract import (
     ActionPressed,
     Address,

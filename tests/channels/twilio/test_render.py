@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.twilio.gsm7 import transliterated
 from channels.twilio.render import MAX_CHARS, MORE, sms_parts, whatsapp_parts
-from channels.twilio.segments import is_gsm7, segment_count
+from channels.twilio.segments import is_gsm7, segment_count, transliterated
 from channels.twilio.settings import SmsSettings
 from channels.twilio.text import PLAIN, formatted
 from gateway.contract import Address, Attachment, OutboundMessage

@@ -19,7 +19,7 @@ FILTERED_LIMIT: Final = 3
 CREDENTIALS: Final = "credentials"
 
 
-class Condition:
+class Health:
     """The state of one connected channel."""
 
     def __init__(self, host: ChannelHost, *, now_s: Callable[[], float] = time.monotonic) -> None:
