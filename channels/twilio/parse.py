@@ -9,14 +9,14 @@ word for what it was. It never raises. Fields: Twilio, "Twilio's request to your
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from channels.twilio.api import Listed, Medium
 from channels.twilio.forms import Form
-from channels.twilio.settings import Line
+from channels.twilio.settings import Line, Platform
 from gateway.contract import (
     ActionPressed,
     Address,
@@ -29,17 +29,26 @@ from gateway.contract import (
 
 MAX_MEDIA: Final = 10
 
-_STOP: Final = frozenset(
-    {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
-)
-_START: Final = frozenset({"START", "YES", "UNSTOP"})
-_HELP: Final = frozenset({"HELP", "INFO"})
-"""Twilio answers them by itself on long codes and then blocks later sends with 21610 (Twilio
-support, "Twilio support for opt-out keywords"; read November 2026): exact, in any case. The same
-words count on WhatsApp. With Advanced Opt-Out the form says what a text meant.
+Wish = Literal["STOP", "START", "HELP"]
+
+_STOP: Final = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
+_WISHES: Final[Mapping[Platform, Mapping[str, Wish]]] = {
+    "sms": {
+        **dict.fromkeys(_STOP, "STOP"),
+        **dict.fromkeys(("START", "YES", "UNSTOP"), "START"),
+        **dict.fromkeys(("HELP", "INFO"), "HELP"),
+    },
+    "whatsapp": {
+        **dict.fromkeys(_STOP, "STOP"),
+        **dict.fromkeys(("START", "UNSTOP"), "START"),
+    },
+}
+"""Twilio answers those of SMS by itself on long codes and then blocks later sends with 21610
+(Twilio support, "Twilio support for opt-out keywords"; read November 2026): exact, in any case. On
+WhatsApp Twilio answers none: who asks there for help, or says yes, talks to the bot.
 """
 
-_OPT_OUT_TYPES: Final = {"STOP": True, "START": False, "HELP": None}
+_IS_OPTED_OUT: Final[Mapping[Wish, bool | None]] = {"STOP": True, "START": False, "HELP": None}
 
 _MEDIA_PATH: Final = re.compile(r"/Messages/([A-Z]{2}[0-9a-f]{32})/Media/(ME[0-9a-f]{32})$")
 _SID: Final = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
@@ -68,10 +77,11 @@ def inbound(form: Form, line: Line, *, received_at: datetime) -> Inbound | Ignor
         "address": Address(line.channel, person),
         "sender": Sender(line.platform, number, form.text("ProfileName") or None),
     }
-    opt_out = form.text("OptOutType")
-    if is_about_consent(form.text("Body"), opt_out_type=opt_out):
-        wish = is_opted_out(form.text("Body"), opt_out_type=opt_out)
-        return ConsentChanged(**stamp, is_opted_out=wish, text=form.text("Body"), message_ref=sid)
+    text = form.text("Body")
+    wished = wish(text, line.platform, opt_out_type=form.text("OptOutType"))
+    if wished is not None:
+        is_out = _IS_OPTED_OUT[wished]
+        return ConsentChanged(**stamp, is_opted_out=is_out, text=text, message_ref=sid)
     if form.text("ButtonPayload"):
         replied_to = form.text("OriginalRepliedMessageSid") or None
         return ActionPressed(**stamp, value=form.text("ButtonPayload"), message_ref=replied_to)
@@ -95,29 +105,25 @@ def form_of(message: Listed, media: Sequence[Medium], *, account: str) -> Form:
     return Form(fields)
 
 
-def is_about_consent(text: str, *, opt_out_type: str = "") -> bool:
-    """Whether a text is no message to the bot, but about messages as such.
+def wish(text: str, platform: Platform, *, opt_out_type: str = "") -> Wish | None:
+    """What a text says about messages as such; None = it is a message to the bot.
 
-    >>> is_about_consent(" Stop "), is_about_consent("stop it")
-    (True, False)
+    With Advanced Opt-Out the form says it; a type of tomorrow is none of ours to answer either.
+
+    >>> wish(" Stop ", "sms"), wish("stop it", "sms"), wish("ARRET", "sms", opt_out_type="STOP")
+    ('STOP', None, 'STOP')
+    >>> wish("yes", "sms"), wish("yes", "whatsapp")
+    ('START', None)
     """
-    return bool(opt_out_type) or text.strip().upper() in _STOP | _START | _HELP
-
-
-def is_opted_out(text: str, *, opt_out_type: str = "") -> bool | None:
-    """What such a text means: True = no more messages, False = again, None = a call for help.
-
-    >>> is_opted_out("stop"), is_opted_out("YES"), is_opted_out("info")
-    (True, False, None)
-    >>> is_opted_out("ARRET", opt_out_type="STOP")
-    True
-    """
-    if opt_out_type:
-        return _OPT_OUT_TYPES.get(opt_out_type.strip().upper())
-    word = text.strip().upper()
-    if word in _STOP:
-        return True
-    return False if word in _START else None
+    if not opt_out_type:
+        return _WISHES[platform].get(text.strip().upper())
+    match opt_out_type.strip().upper():
+        case "STOP":
+            return "STOP"
+        case "START":
+            return "START"
+        case _:
+            return "HELP"
 
 
 def _not_for_us(form: Form, line: Line) -> str | None:

@@ -163,12 +163,13 @@ def test_c_9_what_nobody_knows_is_ignored_by_its_kind(fields, kind) -> None:
 
 
 @pytest.mark.proves("TW-20")
-@pytest.mark.parametrize("platform", ["sms", "whatsapp"])
 @pytest.mark.parametrize(
-    ("word", "meaning"),
-    [(word, True) for word in STOP]
-    + [(word, False) for word in START]
-    + [(word, None) for word in HELP],
+    ("platform", "word", "meaning"),
+    [("sms", word, True) for word in STOP]
+    + [("sms", word, False) for word in START]
+    + [("sms", word, None) for word in HELP]
+    + [("whatsapp", word, True) for word in STOP]
+    + [("whatsapp", word, False) for word in ("START", "UNSTOP")],
 )
 @pytest.mark.parametrize("spelling", [str.upper, str.lower, str.title], ids=["A", "a", "Aa"])
 def test_tw_20_the_words_of_consent_count_in_any_case(platform, word, meaning, spelling) -> None:
@@ -177,6 +178,14 @@ def test_tw_20_the_words_of_consent_count_in_any_case(platform, word, meaning, s
     assert isinstance(change, ConsentChanged)
     assert change.is_opted_out is meaning
     assert change.text == spelling(word)
+
+
+@pytest.mark.proves("TW-20")
+@pytest.mark.parametrize("text", ["yes", "HELP", "Info"])
+def test_tw_20_on_whatsapp_nobody_else_answers_so_the_bot_does(text) -> None:
+    assert isinstance(read("whatsapp", Body=text), InboundMessage)
+    change = read("whatsapp", Body=text, OptOutType="HELP")
+    assert isinstance(change, ConsentChanged)
 
 
 @pytest.mark.proves("TW-20")
