@@ -165,8 +165,8 @@ class Lanes:
         """The platform's later word on a part."""
         is_doubtful = part.state in {"ambiguous", "held"}
         if status != "failed":
-            if part.receipt == "failed":
-                return
+            if part.receipt == "failed" or (status == "sent" and part.receipt is not None):
+                return  # old news
             part.receipt = part.receipt if status == "sent" else status
             was_taken = part.state == "pending" and part.was_begun and not part.came_back
             if is_doubtful or was_taken:
