@@ -22,7 +22,7 @@ HELP = (
     "/stop - stop what I am working on\n"
     "/status - show whether I am working on something\n"
     "/help - show this list\n"
-    "link CODE - be known here as on another channel; you get the code there"
+    "link CODE - show who you are, with a code that you were given"
 )
 NEW = "All right, we start afresh. {greeting}"
 STOPPED = "Stopped."
@@ -35,8 +35,8 @@ WRONG_CODE = (
     " new one."
 )
 TOO_MANY_CODES = (
-    f"That were {WRONG_CODES_AN_HOUR} wrong codes within an hour. Please wait an hour, then send"
-    " a new one."
+    f"{WRONG_CODES_AN_HOUR} wrong codes within an hour are too many. Please wait an hour, then ask"
+    " for a new one."
 )
 HOW_TO_LINK = "Please send the word link and the code you were given, like this: link CODE"
 HIDDEN_CODE = "link ****"
