@@ -16,6 +16,7 @@ ANONYMOUS_ADMIN: Final = 1087968824
 """The account that stands for every anonymous admin of a group."""
 
 _COMMAND = re.compile(r"(/\w{1,64})@(\w+)")
+_CALLED = re.compile(r"@(\w+)[\s,:]+(?=/\w|link\s)", re.IGNORECASE)
 
 
 def not_a_person(message: Raw) -> str | None:
@@ -41,11 +42,16 @@ def is_named(message: Raw, reading: Reading) -> bool:
 
 
 def commanded_text(text: str, me: Me) -> str | None:
-    """A text with `/cmd@our_bot` as `/cmd`; None for a command to another bot.
+    """A text with `/cmd@our_bot` or `@our_bot /cmd` as `/cmd`; None for a command to another bot.
 
     >>> commanded_text("/help@our_bot me", Me(1, "our_bot"))
     '/help me'
+    >>> commanded_text("@our_bot link ABCD-2345", Me(1, "our_bot"))
+    'link ABCD-2345'
     """
+    called = _CALLED.match(text)
+    if called is not None and called[1].lower() == me.username.lower():
+        text = text[called.end() :]
     command = _COMMAND.match(text) if text.startswith("/") else None
     if command is None:
         return text

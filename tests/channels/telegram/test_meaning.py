@@ -156,6 +156,24 @@ def test_tg_23_our_own_name_is_taken_off_a_command(written, text):
     assert event.text == text
 
 
+@pytest.mark.proves("TG-23")
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("@Our_Bot /new", "/new"),
+        ("@Our_Bot, /help@our_bot", "/help"),
+        ("@Our_Bot link BCDF-2345", "link BCDF-2345"),
+        ("@Our_Bot links?", "@Our_Bot links?"),
+        ("@Our_Bot hi /new", "@Our_Bot hi /new"),
+    ],
+)
+def test_tg_23_a_command_may_stand_behind_a_mention_of_us(written, text):
+    event = meaning(wrote(written, chat=GROUP, entities=mention(written)))
+
+    assert isinstance(event, InboundMessage)
+    assert event.text == text
+
+
 @pytest.mark.proves("TG-24", "C-8")
 @pytest.mark.parametrize(
     ("who", "extra", "kind"),
