@@ -28,7 +28,7 @@ class Description:
     @cached_property
     def document(self) -> dict[str, object]:
         """The OpenAPI document."""
-        # Here and not above, as in `read_page`: most gateways are never asked for it.
+        # Here and not above: most gateways are never asked for it.
         from gateway.api.openapi import About, describe  # noqa: PLC0415
 
         about = About(
@@ -48,6 +48,7 @@ class Description:
 
     async def read_page(self, call: Call) -> web.Response:
         """The description as a page."""
+        # Here and not above: most gateways are never asked for it.
         from gateway.api.docs_page import CONTENT_SECURITY_POLICY, docs_page  # noqa: PLC0415
 
         if self._html is None:
