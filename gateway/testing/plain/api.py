@@ -18,16 +18,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
-from gateway.testing.misbehaviour import FaultPlan, misbehave
+from gateway.testing.misbehaviour import misbehave
 from gateway.testing.plain.faults import Action, PlainCall, PlainFault, Refusal
 from gateway.testing.plain.files import CutOff, PlainFile, Trickle, give
 from gateway.testing.plain.messages import Messages, PlainMessage
+from gateway.testing.watched import CallLog
 from gateway.testing.wire import JsonObject
 
 MAX_CHARS: Final = 4000
@@ -58,9 +58,7 @@ class PlainApi:
         on_webhook: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.calls: list[PlainCall] = []
-        self.counts: Counter[Action] = Counter()
-        self.faults: FaultPlan[PlainCall, PlainFault] = FaultPlan()
+        self.log: CallLog[PlainCall, PlainFault] = CallLog()
         self._token = token
         self._messages = messages
         self._files = files
@@ -93,7 +91,7 @@ class PlainApi:
         except (ValueError, TypeError):
             problems.append("the body is no JSON object")
         call = PlainCall(
-            number=len(self.calls) + 1,
+            number=self.log.next_number,
             action=action,
             body=body,
             at=time.monotonic(),
@@ -101,15 +99,14 @@ class PlainApi:
             data=raw if action == "upload" else b"",
             problems=problems or broken_rules(action, body),
         )
-        self.calls.append(call)
-        self.counts[action] += 1
+        self.log.add(action, call)
         self._on_change()
         return call
 
     async def _answer_call(self, request: web.BaseRequest, call: PlainCall) -> web.StreamResponse:
         if call.problems:
             return _answer(call, 400, {"error": call.problems[0]})
-        fault = self.faults.take(call.action, call)
+        fault = self.log.faults.take(call.action, call)
         if isinstance(fault, Refusal):
             return _refuse(call, fault)
         if call.action == "fetch" and (fault is None or isinstance(fault, CutOff | Trickle)):

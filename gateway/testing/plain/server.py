@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from gateway.testing.loopback import Changes, Loopback
-from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.plain.api import PlainApi
 from gateway.testing.plain.courier import Courier, PlainAttempt
-from gateway.testing.plain.faults import Action, PlainCall, PlainFault
+from gateway.testing.plain.faults import PlainCall, PlainFault
 from gateway.testing.plain.files import Kind, PlainFile
 from gateway.testing.plain.messages import Messages, PlainMessage
+from gateway.testing.watched import Watched
 from gateway.testing.wire import JsonObject
 
 FAKE_CREDENTIAL: Final = "plain-token-of-a-fake"
@@ -28,7 +28,7 @@ FILE_MARK: Final = "opens-without-a-token"
 """Stands in the reference of every file: on real platforms such a reference may open the file."""
 
 
-class PlainServer:
+class PlainServer(Watched[PlainCall, PlainFault]):
     """The platform; an async context manager."""
 
     def __init__(
@@ -48,6 +48,7 @@ class PlainServer:
             on_webhook=self._courier.move,
             on_change=self._changes.tell,
         )
+        self._log = self._api.log
         self._door = Loopback(self._api.answer, port=port)
         self._last_event = 0
 
@@ -120,37 +121,7 @@ class PlainServer:
         """Post an event that many times at once, without retries."""
         return await asyncio.gather(*(self._courier.post(event) for _ in range(times)))
 
-    # --- what goes wrong
-
-    def fail(
-        self,
-        action: Action | Literal["*"],
-        fault: PlainFault,
-        *then: PlainFault,
-        times: int | None = 1,
-        when: Callable[[PlainCall], bool] | None = None,
-    ) -> FaultRule[PlainCall, PlainFault]:
-        """Let the next calls of an action ("*": any) fail, with these faults in turn.
-
-        `times` repeats them, None for ever; `when` chooses among the calls. The rule given back
-        counts its uses and can be stopped.
-        """
-        return self._api.faults.add(action, fault, *then, times=times, when=when)
-
-    def forget_faults(self) -> None:
-        """Let every call succeed again that may."""
-        self._api.faults.clear()
-
     # --- what came of it
-
-    @property
-    def calls(self) -> Sequence[PlainCall]:
-        """Every call with the right token, refused ones included, oldest first."""
-        return self._api.calls
-
-    def calls_of(self, action: Action) -> Sequence[PlainCall]:
-        """The calls of one action, oldest first."""
-        return [call for call in self._api.calls if call.action == action]
 
     @property
     def problems(self) -> Sequence[str]:
@@ -192,17 +163,6 @@ class PlainServer:
         )
         return self.sent(chat)
 
-    async def wait_for_calls(
-        self, action: Action, count: int = 1, *, timeout_s: float = 5.0
-    ) -> Sequence[PlainCall]:
-        """Wait until there were so many calls of that action, with whatever result."""
-        await self.wait_until(
-            lambda: self._api.counts[action] >= count,
-            timeout_s=timeout_s,
-            otherwise=lambda: f"{self._api.counts[action]} of {count} calls of {action} came",
-        )
-        return self.calls_of(action)
-
     async def wait_until_acknowledged(self, *, timeout_s: float = 5.0) -> None:
         """Wait until no event is pending."""
         await self.wait_until(
@@ -210,16 +170,6 @@ class PlainServer:
             timeout_s=timeout_s,
             otherwise=lambda: f"{len(self.pending)} events are not acknowledged",
         )
-
-    async def wait_until(
-        self,
-        fact: Callable[[], bool],
-        *,
-        timeout_s: float = 5.0,
-        otherwise: Callable[[], str] = lambda: "it did not come true",
-    ) -> None:
-        """Wait for any fact about this server; it is looked at after every call and event."""
-        await self._changes.until(fact, timeout_s=timeout_s, otherwise=otherwise)
 
     async def __aenter__(self) -> Self:
         await self._door.open()

@@ -6,13 +6,12 @@ serves the addresses Slack hands out: uploads, downloads, response URLs and WebS
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
-from gateway.testing.misbehaviour import FaultPlan, Slow, misbehave
+from gateway.testing.misbehaviour import Slow, misbehave
 from gateway.testing.slack.faults import (
     Refused,
     SlackCall,
@@ -29,6 +28,7 @@ from gateway.testing.slack.rules import ARGUMENTS, check, remarks
 from gateway.testing.slack.sockets import SocketMode
 from gateway.testing.slack.workspaces import Workspace
 from gateway.testing.slack.world import World
+from gateway.testing.watched import CallLog
 from gateway.testing.wire import JsonObject
 
 STATE_ERRORS: Final = frozenset(
@@ -57,9 +57,7 @@ class SlackApi:
         app_token: str,
         on_change: Callable[[], None],
     ) -> None:
-        self.calls: list[SlackCall] = []
-        self.counts: Counter[str] = Counter()
-        self.faults: FaultPlan[SlackCall, SlackFault] = FaultPlan()
+        self.log: CallLog[SlackCall, SlackFault] = CallLog()
         self.pace = pace
         self._directory = world.directory
         self._methods = WebMethods(world)
@@ -85,7 +83,7 @@ class SlackApi:
     async def _answer(self, request: web.BaseRequest, method: str) -> web.StreamResponse:
         call = await self._read(request, method)
         try:
-            fault = self.faults.take(method, call)
+            fault = self.log.faults.take(method, call)
             if fault is not None:
                 return await self._fail(request, call, fault)
             return self._run(request, call)
@@ -95,14 +93,13 @@ class SlackApi:
     async def _read(self, request: web.BaseRequest, method: str) -> SlackCall:
         """Log the call, also one that cannot be read."""
         call = SlackCall(
-            number=len(self.calls) + 1,
+            number=self.log.next_number,
             method=method,
             params={},
             at=time.monotonic(),
             headers={header.lower(): value for header, value in request.headers.items()},
         )
-        self.calls.append(call)
-        self.counts[method] += 1
+        self.log.add(method, call)
         try:
             given = await _arguments(request, method)
         except Refused as unreadable:

@@ -7,13 +7,11 @@ channels. One server is one app, installed in one workspace or several; all is k
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 from gateway.testing.errands import Errands
 from gateway.testing.loopback import Changes, Loopback
-from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.slack.api import SlackApi
 from gateway.testing.slack.deliveries import Delivery, EventAttempt, EventRetry, Kind
 from gateway.testing.slack.events import url_verification
@@ -26,13 +24,14 @@ from gateway.testing.slack.sockets import SocketMode
 from gateway.testing.slack.webhook import EventCourier, Forgery, RequestUrls
 from gateway.testing.slack.workspaces import Channel, Workspace
 from gateway.testing.slack.world import make_world
+from gateway.testing.watched import Watched
 from gateway.testing.wire import JsonObject
 
 FAKE_SECRET: Final = "fake0signing0secret0of0the0fake0"  # noqa: S105 - the fake's own
 FAKE_APP_CREDENTIAL: Final = "xapp-1-A0FAKEAPP-1-fake"
 
 
-class SlackServer(People):
+class SlackServer(People, Watched[SlackCall, SlackFault]):
     """The fake platform; an async context manager.
 
     Events wait for WebSockets until `deliver_to` names request URLs. `retry` tells how they are
@@ -77,6 +76,7 @@ class SlackServer(People):
         self._api = SlackApi(
             world, self.sockets, pace=Pace(rates), app_token=app_token, on_change=tell
         )
+        self._log = self._api.log
         self._door = Loopback(self._api.answer, port=port)
 
     # --- where it is, and what it gives to the app
@@ -166,37 +166,7 @@ class SlackServer(People):
         posts = (self._courier.post(kind, payload, forgery=forgery) for _ in range(times))
         return [attempt for attempt, _ in await asyncio.gather(*posts)]
 
-    # --- what goes wrong
-
-    def fail(
-        self,
-        method: str,
-        fault: SlackFault,
-        *then: SlackFault,
-        times: int | None = 1,
-        when: Callable[[SlackCall], bool] | None = None,
-    ) -> FaultRule[SlackCall, SlackFault]:
-        """Let the next calls of a method ("*": any) fail, with these faults in turn.
-
-        `times` repeats them, None for ever; `when` chooses among the calls. The rule given back
-        counts its uses and can be stopped.
-        """
-        return self._api.faults.add(method, fault, *then, times=times, when=when)
-
-    def forget_faults(self) -> None:
-        """Let every call succeed again that may."""
-        self._api.faults.clear()
-
     # --- what came of it
-
-    @property
-    def calls(self) -> list[SlackCall]:
-        """Every call, refused ones included, oldest first."""
-        return self._api.calls
-
-    def calls_of(self, method: str) -> list[SlackCall]:
-        """The calls of one method, oldest first."""
-        return [call for call in self._api.calls if call.method == method]
 
     @property
     def problems(self) -> list[str]:
@@ -256,17 +226,6 @@ class SlackServer(People):
         )
         return self.sent(channel)
 
-    async def wait_for_calls(
-        self, method: str, count: int = 1, *, timeout_s: float | None = 5.0
-    ) -> list[SlackCall]:
-        """Wait until a method was called so often, with whatever result."""
-        await self.wait_until(
-            lambda: self._api.counts[method] >= count,
-            timeout_s=timeout_s,
-            otherwise=lambda: f"{len(self.calls_of(method))} of {count} calls of {method} came",
-        )
-        return self.calls_of(method)
-
     async def wait_for_sockets(self, count: int = 1, *, timeout_s: float | None = 5.0) -> None:
         """Wait until so many WebSockets are open."""
         await self.wait_until(
@@ -282,16 +241,6 @@ class SlackServer(People):
             timeout_s=timeout_s,
             otherwise=lambda: f"{len(self.pending)} deliveries are not acknowledged",
         )
-
-    async def wait_until(
-        self,
-        fact: Callable[[], bool],
-        *,
-        timeout_s: float | None = 5.0,
-        otherwise: Callable[[], str] = lambda: "it did not come true",
-    ) -> None:
-        """Wait for any fact about this server; it is looked at after every call and delivery."""
-        await self._changes.until(fact, timeout_s=timeout_s, otherwise=otherwise)
 
     async def __aenter__(self) -> Self:
         await self._door.open()

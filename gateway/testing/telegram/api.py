@@ -5,14 +5,13 @@ method run, and answers in the Bot API's envelope. What methods do is in `method
 """
 
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from gateway.testing.loopback import hang_up
-from gateway.testing.misbehaviour import FaultPlan, misbehave
+from gateway.testing.misbehaviour import misbehave
 from gateway.testing.telegram.faults import (
     ApiError,
     BotCall,
@@ -25,6 +24,7 @@ from gateway.testing.telegram.pace import Pace
 from gateway.testing.telegram.requests import read_parameters, read_path
 from gateway.testing.telegram.rules import broken_limit
 from gateway.testing.telegram.spec import Spec
+from gateway.testing.watched import CallLog
 from gateway.testing.wire import JsonValue
 
 DOWNLOAD: Final = "file"
@@ -49,9 +49,7 @@ class BotApi:
         strict: bool,
         on_change: Callable[[], None],
     ) -> None:
-        self.calls: list[BotCall] = []
-        self.counts: Counter[str] = Counter()
-        self.faults: FaultPlan[BotCall, TelegramFault] = FaultPlan()
+        self.log: CallLog[BotCall, TelegramFault] = CallLog()
         self.pace = pace
         self.spec = spec
         self._token = token
@@ -80,7 +78,7 @@ class BotApi:
         method = self._names.get(name.lower(), name)
         given = await read_parameters(request, method, spec=self.spec)
         call = BotCall(
-            number=len(self.calls) + 1,
+            number=self.log.next_number,
             method=method,
             params=given.values,
             at=time.monotonic(),
@@ -93,8 +91,7 @@ class BotApi:
         return call
 
     def _log(self, call: BotCall) -> None:
-        self.calls.append(call)
-        self.counts[call.method] += 1
+        self.log.add(call.method, call)
         self._on_change()
 
     def _problems(self, call: BotCall) -> list[str]:
@@ -109,7 +106,7 @@ class BotApi:
             return self._refuse(call, ApiError(404, "Not Found: method not found"))
         if call.problems and self._strict:
             return self._refuse(call, ApiError(400, f"Bad Request: {call.problems[0]}"))
-        fault = self.faults.take(call.method, call)
+        fault = self.log.faults.take(call.method, call)
         if fault is not None:
             return await self._fail(request, call, fault, carry_out=lambda: self._run(call))
         retry_after_s = self.pace.retry_after(call)
@@ -147,10 +144,10 @@ class BotApi:
 
     async def _download(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """A file by the path that getFile gave."""
-        number, now = len(self.calls) + 1, time.monotonic()
+        number, now = self.log.next_number, time.monotonic()
         call = BotCall(number=number, method=DOWNLOAD, params={"file_path": path}, at=now)
         self._log(call)
-        fault = self.faults.take(DOWNLOAD, call)
+        fault = self.log.faults.take(DOWNLOAD, call)
         files = self._methods.files.values()
         stored = next((file for file in files if file.path == path), None)
         if stored is None:

@@ -7,13 +7,12 @@ shows what the people got. One server is one bot; it keeps everything in memory.
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from gateway.testing.loopback import Changes, Loopback
-from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.telegram.api import BotApi
 from gateway.testing.telegram.chats import Chats, Draft, SentMessage
 from gateway.testing.telegram.faults import BotCall, TelegramFault
@@ -24,13 +23,14 @@ from gateway.testing.telegram.queue import UpdateQueue
 from gateway.testing.telegram.spec import Spec
 from gateway.testing.telegram.updates import Person
 from gateway.testing.telegram.webhook import WebhookAttempt, WebhookRetry
+from gateway.testing.watched import Watched
 from gateway.testing.wire import JsonObject
 
 FAKE_CREDENTIAL: Final = "123456789:AAFakeTokenOfTheFakeTelegramServer0"
 SPEC_VARIABLE: Final = "BOT_GATEWAY_TELEGRAM_SPEC"
 
 
-class TelegramServer(People):
+class TelegramServer(People, Watched[BotCall, TelegramFault]):
     """The fake platform; an async context manager.
 
     `spec` (else the file named by BOT_GATEWAY_TELEGRAM_SPEC) judges every call by the
@@ -72,6 +72,7 @@ class TelegramServer(People):
             strict=strict,
             on_change=self._changes.tell,
         )
+        self._log = self._api.log
         self._door = Loopback(self._api.answer, port=port)
 
     @property
@@ -125,37 +126,7 @@ class TelegramServer(People):
         """Let the next update have this id, also a lower one, as after a week without updates."""
         self._queue.next_id = next_id
 
-    # --- what goes wrong
-
-    def fail(
-        self,
-        method: str,
-        fault: TelegramFault,
-        *then: TelegramFault,
-        times: int | None = 1,
-        when: Callable[[BotCall], bool] | None = None,
-    ) -> FaultRule[BotCall, TelegramFault]:
-        """Let the next calls of a method ("*": any) fail, with these faults in turn.
-
-        `times` repeats them, None for ever; `when` chooses among the calls. The rule given back
-        counts its uses and can be stopped.
-        """
-        return self._api.faults.add(method, fault, *then, times=times, when=when)
-
-    def forget_faults(self) -> None:
-        """Let every call succeed again that may."""
-        self._api.faults.clear()
-
     # --- what came of it
-
-    @property
-    def calls(self) -> list[BotCall]:
-        """Every call with the right token, refused ones included, oldest first."""
-        return self._api.calls
-
-    def calls_of(self, method: str) -> list[BotCall]:
-        """The calls of one method, oldest first."""
-        return [call for call in self._api.calls if call.method == method]
 
     @property
     def problems(self) -> list[str]:
@@ -205,17 +176,6 @@ class TelegramServer(People):
         )
         return self.sent(chat)
 
-    async def wait_for_calls(
-        self, method: str, count: int = 1, *, timeout_s: float | None = 5.0
-    ) -> list[BotCall]:
-        """Wait until a method was called so often, with whatever result."""
-        await self.wait_until(
-            lambda: self._api.counts[method] >= count,
-            timeout_s=timeout_s,
-            otherwise=lambda: f"{len(self.calls_of(method))} of {count} calls of {method} came",
-        )
-        return self.calls_of(method)
-
     async def wait_until_confirmed(self, *, timeout_s: float | None = 5.0) -> None:
         """Wait until no update is pending."""
         await self.wait_until(
@@ -223,16 +183,6 @@ class TelegramServer(People):
             timeout_s=timeout_s,
             otherwise=lambda: f"{len(self.pending)} updates are not confirmed",
         )
-
-    async def wait_until(
-        self,
-        fact: Callable[[], bool],
-        *,
-        timeout_s: float | None = 5.0,
-        otherwise: Callable[[], str] = lambda: "it did not come true",
-    ) -> None:
-        """Wait for any fact about this server; it is looked at after every call and update."""
-        await self._changes.until(fact, timeout_s=timeout_s, otherwise=otherwise)
 
     async def __aenter__(self) -> Self:
         await self._door.open()

@@ -8,14 +8,13 @@ host, where the account's credentials must not arrive.
 
 import time
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote
 
 from aiohttp import web
 
-from gateway.testing.misbehaviour import FaultPlan, misbehave
+from gateway.testing.misbehaviour import misbehave
 from gateway.testing.twilio.account import Account
 from gateway.testing.twilio.faults import (
     TwilioCall,
@@ -27,6 +26,7 @@ from gateway.testing.twilio.faults import (
 from gateway.testing.twilio.resources import Place, Resources, find_place
 from gateway.testing.twilio.rules import broken_rule, unknown_fields
 from gateway.testing.twilio.spec import TwilioSpec
+from gateway.testing.watched import CallLog
 from gateway.testing.wire import JsonObject
 
 DOWNLOAD: Final = "DownloadMedia"
@@ -47,9 +47,7 @@ class TwilioApi:
         on_change: Callable[[], None],
         on_problem: Callable[[str], None],
     ) -> None:
-        self.calls: list[TwilioCall] = []
-        self.counts: Counter[str] = Counter()
-        self.faults: FaultPlan[TwilioCall, TwilioFault] = FaultPlan()
+        self.log: CallLog[TwilioCall, TwilioFault] = CallLog()
         self.spec = spec
         self._account = account
         self._resources = resources
@@ -87,7 +85,7 @@ class TwilioApi:
         given = await request.post() if request.method == "POST" else request.query
         fields = {name: tuple(str(value) for value in given.getall(name)) for name in given}
         call = TwilioCall(
-            number=len(self.calls) + 1,
+            number=self.log.next_number,
             operation=place.operation,
             method=request.method,
             path=request.path,
@@ -95,8 +93,7 @@ class TwilioApi:
             fields=fields,
             headers={header.lower(): value for header, value in request.headers.items()},
         )
-        self.calls.append(call)
-        self.counts[call.operation] += 1
+        self.log.add(call.operation, call)
         self._account.pace.note_call(call.operation, call.at)
         self._on_change()
         return call
@@ -129,7 +126,7 @@ class TwilioApi:
             self._check(call, place)
         except TwilioRefused as refusal:
             return self._refuse(call, refusal.error)
-        fault = self.faults.take(call.operation, call)
+        fault = self.log.faults.take(call.operation, call)
         if fault is not None:
             return await self._fail(request, call, place, fault)
         return self._run(call, place)

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.testing.loopback import Changes, Loopback
-from gateway.testing.misbehaviour import FaultRule
 from gateway.testing.twilio.account import Account, Senders
 from gateway.testing.twilio.api import TwilioApi
 from gateway.testing.twilio.consent import AutoReply, Consent
@@ -27,6 +26,7 @@ from gateway.testing.twilio.resources import Resources
 from gateway.testing.twilio.signing import SharedKey
 from gateway.testing.twilio.spec import TwilioSpec
 from gateway.testing.twilio.traffic import Traffic
+from gateway.testing.watched import Watched
 
 FAKE_ACCOUNT: Final = "AC" + "0fa4e" * 6 + "00"
 FAKE_CREDENTIAL: Final = "fake0auth0token0of0the0fake00000"
@@ -36,7 +36,7 @@ WHATSAPP_NUMBER: Final = "whatsapp:+15550100002"
 SPEC_VARIABLE: Final = "BOT_GATEWAY_TWILIO_SPEC"
 
 
-class TwilioServer(People):
+class TwilioServer(People, Watched[TwilioCall, TwilioFault]):
     """The fake platform; an async context manager.
 
     `number` and `whatsapp` are the account's addresses, both in the pool of `service_sid`; more
@@ -46,6 +46,9 @@ class TwilioServer(People):
     recorded. `shared_key` signs webhooks instead of the auth token, `scale` 0.01 makes their time
     limits a hundred times shorter, `advanced_opt_out` adds OptOutType to them. `rate` notes what
     comes too fast.
+
+    Calls that can `fail`: CreateMessage, ListMessage, FetchMessage, UpdateMessage, DeleteMessage,
+    FetchAccount, ListMedia, FetchMedia, DeleteMedia, DownloadMedia.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class TwilioServer(People):
             on_change=self._changes.tell,
             on_problem=self._notes.append,
         )
+        self._log = self._api.log
         self._door = Loopback(self._api.answer, port=port)
         self._storage = Loopback(self._api.answer_media)
 
@@ -154,39 +158,7 @@ class TwilioServer(People):
         """Let the next `times` new messages (of those `when` chooses) go that way; None: all."""
         self._traffic.plan.add("*", journey, times=times, when=when)
 
-    # --- what goes wrong
-
-    def fail(
-        self,
-        operation: str,
-        fault: TwilioFault,
-        *then: TwilioFault,
-        times: int | None = 1,
-        when: Callable[[TwilioCall], bool] | None = None,
-    ) -> FaultRule[TwilioCall, TwilioFault]:
-        """Let the next calls of an operation ("*": any) fail, with these faults in turn.
-
-        Operations: CreateMessage, ListMessage, FetchMessage, UpdateMessage, DeleteMessage,
-        FetchAccount, ListMedia, FetchMedia, DeleteMedia, DownloadMedia. `times` repeats the faults,
-        None for ever; `when` chooses among the calls. The rule given back counts its uses and can
-        be stopped.
-        """
-        return self._api.faults.add(operation, fault, *then, times=times, when=when)
-
-    def forget_faults(self) -> None:
-        """Let every call succeed again that may."""
-        self._api.faults.clear()
-
     # --- what came of it
-
-    @property
-    def calls(self) -> list[TwilioCall]:
-        """Every call of an existing operation, refused ones included, oldest first."""
-        return self._api.calls
-
-    def calls_of(self, operation: str) -> list[TwilioCall]:
-        """The calls of one operation, oldest first."""
-        return [call for call in self.calls if call.operation == operation]
 
     @property
     def problems(self) -> list[str]:
@@ -236,17 +208,6 @@ class TwilioServer(People):
         )
         return self.sent(to)
 
-    async def wait_for_calls(
-        self, operation: str, count: int = 1, *, timeout_s: float | None = 5.0
-    ) -> list[TwilioCall]:
-        """Wait until an operation was called so often, with whatever result."""
-        await self.wait_until(
-            lambda: self._api.counts[operation] >= count,
-            timeout_s=timeout_s,
-            otherwise=lambda: f"{self._api.counts[operation]} of {count} calls of {operation} came",
-        )
-        return self.calls_of(operation)
-
     async def wait_until_quiet(self, *, timeout_s: float | None = 5.0) -> None:
         """Wait until nothing is on its way: every delivery ended well or was given up."""
         await self.wait_until(
@@ -254,16 +215,6 @@ class TwilioServer(People):
             timeout_s=timeout_s,
             otherwise=lambda: "deliveries or callbacks are still on their way",
         )
-
-    async def wait_until(
-        self,
-        fact: Callable[[], bool],
-        *,
-        timeout_s: float | None = 5.0,
-        otherwise: Callable[[], str] = lambda: "it did not come true",
-    ) -> None:
-        """Wait for any fact about this server; it is looked at after every call and delivery."""
-        await self._changes.until(fact, timeout_s=timeout_s, otherwise=otherwise)
 
     async def __aenter__(self) -> Self:
         await self._door.open()
