@@ -95,7 +95,9 @@ class TwilioChannel(Channel):
         shared = {key: secret.get_secret_value() for key, secret in options.shared_keys.items()}
         calls = WebhookCalls(
             Secrets([token.get_secret_value() for token in tokens], shared),
-            public_url=lambda: self.public_url.rstrip("/"),
+            public_urls=lambda: [
+                url.rstrip("/") for url in (self.public_url, options.fallback_url) if url
+            ],
             desk=lambda: self._wire.desk if self._wire else None,
         )
         files = FileDoor(self._links, host=lambda: self._wire.host if self._wire else None)

@@ -49,6 +49,13 @@ class TwilioSettings(BaseModel):
         dict[str, SecretStr],
         Field(description="Keys for signing webhooks instead of the auth token, secrets by id."),
     ] = {}
+    fallback_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/\s?#]+[^\s?#]*$",
+            description="A second public_url, where Twilio calls when the first one fails.",
+        ),
+    ] = None
     api_url: Annotated[
         str,
         Field(

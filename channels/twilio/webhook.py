@@ -6,7 +6,7 @@ Twilio waits. What Twilio must send again gets 503, anything without a right sig
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -44,13 +44,20 @@ class Desk:
 
 
 class WebhookCalls:
-    """Answers the calls; `desk()` is None while the channel is not connected."""
+    """Answers the calls; `desk()` is None while the channel is not connected.
+
+    Twilio may call, and then signed, under any of `public_urls()`; none ends with a slash.
+    """
 
     def __init__(
-        self, secrets: Secrets, *, public_url: Callable[[], str], desk: Callable[[], Desk | None]
+        self,
+        secrets: Secrets,
+        *,
+        public_urls: Callable[[], Sequence[str]],
+        desk: Callable[[], Desk | None],
     ) -> None:
         self._secrets = secrets
-        self._public_url = public_url
+        self._public_urls = public_urls
         self._desk = desk
 
     async def message(self, request: web.Request) -> web.Response:
@@ -70,10 +77,10 @@ class WebhookCalls:
         self, request: web.Request, take: Callable[[Form, Desk], Awaitable[None]]
     ) -> web.Response:
         try:
-            call = self._read(request, await raw_body(request))
+            call = self._genuine(request, await raw_body(request))
         except UnusableBody as error:
             return web.Response(status=error.status)
-        if call is None or not is_genuine(call, self._secrets):
+        if call is None:
             return web.Response(status=403)
         desk = self._desk()
         if desk is None:
@@ -88,15 +95,19 @@ class WebhookCalls:
             return later(error)
         return web.Response(text=EMPTY_TWIML, content_type="text/xml")
 
-    def _read(self, request: web.Request, body: bytes) -> Call | None:
-        """The call under the address that Twilio knows; None when it cannot be one of Twilio's."""
+    def _genuine(self, request: web.Request, body: bytes) -> Call | None:
+        """The call under an address that Twilio knows; None when it is not one of Twilio's."""
         path = request.raw_path
         if not path.startswith("/"):
             return None
-        try:
-            return read_call(self._public_url() + path, body, headers=request.headers)
-        except ValueError:
-            return None
+        for base in self._public_urls():
+            try:
+                call = read_call(base + path, body, headers=request.headers)
+            except ValueError:
+                return None
+            if is_genuine(call, self._secrets):
+                return call
+        return None
 
 
 async def _take_message(form: Form, desk: Desk) -> None:
