@@ -74,9 +74,12 @@ class _Show:
             return [TextPart(self._words(part, name))]
         if part.kind != "image":
             return [TextPart(f"[file {name}]")]
-        note = TextPart(f"[picture: {name}]")
-        picture = await self._picture(part) if is_users and part.state == "read" else None
-        return [note] if picture is None else [note, picture]
+        if not is_users:
+            return [TextPart(f"[picture: {name}]")]
+        picture = await self._picture(part) if part.state == "read" else None
+        if picture is None:
+            return [TextPart(f"[picture: {name}, which you are not shown]")]
+        return [TextPart(f"[picture: {name}]"), picture]
 
     async def _picture(self, part: FilePart) -> ImagePart | None:
         size_bytes = part.size_bytes or 0

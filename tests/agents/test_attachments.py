@@ -86,7 +86,7 @@ async def test_only_the_newest_pictures_are_shown_and_fetched() -> None:
 
     assert pictures(contents) == [4, 5]
     assert shelf.asked == ["file_5", "file_4"]
-    assert contents[0] == (TextPart("[picture: cat.png]"),)
+    assert contents[0] == (TextPart("[picture: cat.png, which you are not shown]"),)
 
 
 async def test_pictures_are_bounded_in_bytes_but_the_newest_is_shown_always() -> None:
@@ -102,17 +102,16 @@ async def test_pictures_are_bounded_in_bytes_but_the_newest_is_shown_always() ->
     [
         (said(PICTURE), False, ()),
         (said(PICTURE), True, ("file_1",)),
-        (said(PICTURE, role="operator"), True, ()),
         (said(replace(PICTURE, state="stored")), True, ()),
     ],
-    ids=["model without pictures", "gone", "of the team", "not settled"],
+    ids=["model without pictures", "gone", "not settled"],
 )
 async def test_a_picture_that_is_not_shown_is_named(
     message: Message, takes_pictures: bool, gone: tuple[str, ...]
 ) -> None:
     (content,) = await show(message, shelf=Shelf(*gone), takes_pictures=takes_pictures)
 
-    assert content == (TextPart("[picture: cat.png]"),)
+    assert content == (TextPart("[picture: cat.png, which you are not shown]"),)
 
 
 async def test_the_words_of_a_document_stand_between_marks() -> None:
