@@ -17,6 +17,7 @@ from gateway.domain.turns import TurnError
 from gateway.errors import Conflict, TooMany, Unavailable
 from gateway.store.protocol.inbox import Accepted, ClaimTerms, NewTurn, TerminalTurn
 from gateway.store.rows import Row, clean_or_none, to_turn
+from gateway.store.sqlite.cancelling import cancel_turns
 from gateway.store.sqlite.claims import claim_now
 from gateway.store.sqlite.dedupe import find_copy, find_repeat, remember
 from gateway.store.sqlite.doorway import at_the_door, note_consent
@@ -24,7 +25,6 @@ from gateway.store.sqlite.new_turns import Draft, write_turn
 from gateway.store.sqlite.placement import Place, find_place, is_talked_at
 from gateway.store.sqlite.recent import Recent
 from gateway.store.sqlite.sessions import Sheet, decline_waiting, keep_place, save_sheet
-from gateway.store.sqlite.stopping import cancel_turns
 from gateway.store.sqlite.transcript import add_message
 
 _TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"

@@ -1,4 +1,4 @@
-"""Cancelling one turn: at once while nobody works on it, else its worker is asked to stop.
+"""Cancelling turns, one or all of a session: what nobody works on ends, the rest is asked to stop.
 
 Runs in the writer's thread only.
 """
@@ -11,13 +11,22 @@ from gateway.domain.turns import TERMINAL, Turn
 from gateway.store.rows import to_turn
 from gateway.store.sqlite.columns import TurnAt
 from gateway.store.sqlite.opening import close_left_behind
-from gateway.store.sqlite.sessions import keep_place, load_sheet, save_sheet
+from gateway.store.sqlite.sessions import Sheet, keep_place, load_sheet, save_sheet
 
 _TURN = "SELECT * FROM turn_row WHERE project_id = ? AND turn_id = ?"
 _ASK_TO_STOP = "UPDATE turn SET cancel_requested = 1 WHERE project_id = ? AND turn_id = ?"
 _CANCEL = """
 UPDATE turn SET state = 'cancelled', cancel_requested = 1, finished_at = ?, waiting_at = NULL
  WHERE project_id = ? AND turn_id = ?
+"""
+_CANCEL_ALL = """
+UPDATE turn INDEXED BY turn_unfinished
+   SET state = 'cancelled', finished_at = ?, waiting_at = NULL, cancel_requested = 1
+ WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state IN ('queued', 'waiting')
+"""
+_ASK_ALL_TO_STOP = """
+UPDATE turn INDEXED BY turn_unfinished SET cancel_requested = 1
+ WHERE project_id = ? AND session_id = ? AND finished_at IS NULL AND state = 'running'
 """
 
 
@@ -41,3 +50,16 @@ def cancel_turn(db: sqlite3.Connection, project_id: str, turn_id: str, now: int)
             keep_place(db, sheet, now)
         save_sheet(db, sheet, now)
     return to_turn(db.execute(_TURN, (project_id, turn_id)).fetchone())
+
+
+def cancel_turns(db: sqlite3.Connection, sheet: Sheet, now: int) -> None:
+    """Cancel what is queued and waiting in a session, and ask what runs to stop."""
+    key = (sheet.project_id, sheet.session_id)
+    cancelled = db.execute(_CANCEL_ALL, (now, *key)).rowcount
+    sheet.pending -= cancelled
+    sheet.queued = 0
+    close_left_behind(db, sheet.address_id, now)
+    if sheet.owner is None:
+        sheet.ready_at = None
+    else:
+        db.execute(_ASK_ALL_TO_STOP, key)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.domain.ids import SessionId
+from gateway.store.sqlite.cancelling import cancel_turns
 from gateway.store.sqlite.lanes import BLOCKED, OPTED_OUT, close_lane
 from gateway.store.sqlite.sessions import Sheet, load_sheet, save_sheet
-from gateway.store.sqlite.stopping import cancel_turns
 
 Person = tuple[str, str, str]
 """What an identity is found by: project, platform, the platform's id."""

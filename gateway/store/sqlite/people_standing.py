@@ -12,13 +12,13 @@ from gateway.errors import Conflict
 from gateway.store.protocol.people import Standing
 from gateway.store.rows import to_time
 from gateway.store.sqlite.area import Area
+from gateway.store.sqlite.cancelling import cancel_turns
 from gateway.store.sqlite.clock import MICROSECONDS
 from gateway.store.sqlite.consent import Person, block, opt_out
 from gateway.store.sqlite.linking import merge
 from gateway.store.sqlite.people import load_participant
 from gateway.store.sqlite.placement import require_participant
 from gateway.store.sqlite.sessions import load_sheet, save_sheet
-from gateway.store.sqlite.stopping import cancel_turns
 
 _CURRENT = """
 SELECT participant_id FROM participant WHERE project_id = ?1 AND participant_id = ?2
