@@ -27,6 +27,8 @@ SLACKBOT: Final = "USLACKBOT"
 GREETING: Final = "/start"
 """A mention without a word asks for one from us."""
 
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 BROKEN: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
@@ -42,12 +44,7 @@ class Stamp:
 
 def inbound(payload: Raw, reading: Reading, *, received_at: datetime) -> Inbound | str:
     """What an event means, or the word for what means nothing to us."""
-    stamp = Stamp(
-        account=reading.team,
-        external_id=f"sha256:{digest(payload).hex()}",
-        digest=digest(payload),
-        received_at=received_at,
-    )
+    stamp: Stamp | None = None
     try:
         event = payload["event"]
         stamp = Stamp(
@@ -58,7 +55,19 @@ def inbound(payload: Raw, reading: Reading, *, received_at: datetime) -> Inbound
         )
         return _event(event, reading, stamp, app=payload.get("api_app_id"))
     except BROKEN as error:
+        stamp = stamp or _nameless(payload, reading, received_at=received_at)
         return unreadable(payload, stamp, reason=f"event of unexpected form ({_name(error)})")
+
+
+def _nameless(payload: Raw, reading: Reading, *, received_at: datetime) -> Stamp:
+    """The stamp of an event without an id: its content is its name."""
+    found = digest(payload)
+    return Stamp(
+        account=reading.team,
+        external_id=f"sha256:{found.hex()}",
+        digest=found,
+        received_at=received_at,
+    )
 
 
 def unreadable(document: object, stamp: Stamp, *, reason: str) -> Unreadable:
@@ -76,7 +85,7 @@ def unreadable(document: object, stamp: Stamp, *, reason: str) -> Unreadable:
 def canonical(document: object) -> bytes:
     """The one spelling of a document, whatever order its fields came in."""
     try:
-        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+        return _encode(document).encode()
     except RecursionError:
         return b""
 
