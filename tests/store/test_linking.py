@@ -14,7 +14,6 @@ from tests.store.builders import (
     PROJECT,
     accept_one,
     api_turn,
-    begin_sends,
     claimed_turn,
     commit,
     said,
@@ -276,4 +275,4 @@ class TestAccess:
         assert accepted.claimed is None
         assert accepted.session_id is not None
         assert (await texts(store, accepted.session_id))[-1] == "private"
-        assert len(await begin_sends(store)) == 2
+        assert len(await answers(store)) == 2
