@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from channels.twilio.failures import FAILURES, delivery_error, failure_of
+from channels.twilio.failures import FAILURES, delivery_error
 from channels.twilio.transport import NoAnswer, Refused
-from gateway.contract import ConsentChanged, DeliveryReport, Reachability
+from gateway.contract import Attachment, ConsentChanged, DeliveryReport, Reachability
 from gateway.errors import DeliveryLater, DeliveryRefused, DeliveryUnknown, GatewayError
 from gateway.testing import Drop, Garbled, HtmlError
 from gateway.testing.twilio.faults import TwilioError, too_many_concurrent
 from gateway.testing.twilio.journey import not_delivered, not_sent
 from tests.channels.twilio.running import Running, connected
 
+TOO_LONG = 21617
 MORNING = datetime(2026, 11, 21, 6, tzinfo=UTC)
 
 
@@ -29,6 +30,7 @@ class Row:
     state: str | None = None
     error_code: str = ""
     status: int = 0
+    waits_for_tomorrow: bool = False
 
 
 ANSWERS = [
@@ -44,9 +46,15 @@ ANSWERS = [
     Row(21610, DeliveryRefused, "address", error_code="opted_out"),
     Row(21611, DeliveryLater, "account", retry_after_s=300),
     Row(30001, DeliveryLater, "account", retry_after_s=60),
+    Row(21617, DeliveryRefused),
+    Row(21620, DeliveryRefused),
+    Row(21621, DeliveryRefused),
+    Row(21622, DeliveryRefused),
+    Row(21623, DeliveryRefused),
     Row(30007, DeliveryRefused),
     Row(63016, DeliveryRefused),
     Row(63018, DeliveryLater, "account", retry_after_s=3600),
+    Row(63038, DeliveryLater, "account", waits_for_tomorrow=True),
     Row(63003, DeliveryRefused, "address"),
     Row(63024, DeliveryRefused, "address"),
     Row(21999, DeliveryRefused),
@@ -59,7 +67,8 @@ ANSWERS = [
 @pytest.mark.parametrize("row", ANSWERS, ids=lambda row: str(row.code))
 async def test_each_code_of_a_refused_create_has_its_meaning(row: Row) -> None:
     async with connected() as running:
-        running.twilio.fail("CreateMessage", TwilioError(row.code, "No.", status=row.status))
+        fault = TwilioError(row.code, "No.", status=row.status)
+        running.twilio.fail("CreateMessage", fault, times=None)
 
         with pytest.raises(row.error) as caught:
             await running.send("Hello")
@@ -67,10 +76,15 @@ async def test_each_code_of_a_refused_create_has_its_meaning(row: Row) -> None:
         error = caught.value
         assert getattr(error, "scope", "") == row.scope
         waits = getattr(error, "retry_after_s", None)
-        assert waits == (row.retry_after_s and pytest.approx(row.retry_after_s, rel=0.3))
+        if row.waits_for_tomorrow:
+            assert waits is not None
+            assert 0 < waits <= 86_400
+        else:
+            assert waits == (row.retry_after_s and pytest.approx(row.retry_after_s, rel=0.3))
         assert [state for state, _ in running.host.states[1:]] == ([row.state] if row.state else [])
         assert getattr(error, "code", "") == (row.error_code or row.error.default_code)
-        assert len(running.twilio.calls_of("CreateMessage")) == 1
+        tries = 2 if row.code == TOO_LONG else 1
+        assert len(running.twilio.calls_of("CreateMessage")) == tries
 
 
 @dataclass(frozen=True)
@@ -153,12 +167,36 @@ async def test_the_daily_limit_told_later_holds_the_sender() -> None:
             await running.send("Hello again")
 
 
-@pytest.mark.parametrize("code", [21617, 21620, 21621, 21622, 21623])
-def test_what_has_the_wrong_form_is_worth_a_simpler_one(code) -> None:
-    failure = failure_of(Refused(400, code, "No."))
+@dataclass(frozen=True)
+class Simpler:
+    """A code that a text with a file is refused with, and what is taken in its place."""
 
-    assert failure is not None
-    assert failure.meaning == "weaker"
+    code: int
+    bodies: tuple[str, ...]
+
+
+@pytest.mark.proves("C-7")
+@pytest.mark.parametrize(
+    "row",
+    [
+        Simpler(21617, ("One two.", "Three four.")),
+        Simpler(21620, ("One two. Three four.",)),
+        Simpler(21621, ("One two. Three four.",)),
+        Simpler(21622, ("One two. Three four.",)),
+        Simpler(21623, ("One two. Three four.",)),
+    ],
+    ids=lambda row: str(row.code),
+)
+async def test_what_has_the_wrong_form_goes_once_more_in_a_simpler_one(row: Simpler) -> None:
+    files = () if row.code == TOO_LONG else (Attachment("image", "file_1", "a.png", "image/png"),)
+    async with connected() as running:
+        running.twilio.fail("CreateMessage", TwilioError(row.code))
+        sid = await running.send("One two. Three four.", *files)
+
+        sent = running.twilio.sent()
+        assert tuple(message.body for message in sent) == row.bodies
+        assert not any(message.media_urls for message in sent)
+        assert sid == sent[-1].sid
 
 
 async def test_more_than_three_filtered_messages_in_an_hour_raise_an_alarm() -> None:
