@@ -135,6 +135,9 @@ class _Connection:
         except GatewayError as error:
             _log.warning("events_not_stored", events=len(batch), code=error.code)
             return False
+        except Exception:  # noqa: BLE001 - a connection that hears no more would seem to be in order
+            _log.exception("envelopes_failed", events=len(batch))
+            return False
         return True
 
     async def _acknowledge(self, batch: Sequence[_Envelope]) -> None:

@@ -78,6 +78,17 @@ async def test_sl_11_what_could_not_be_stored_in_time_comes_again():
         assert running.host.texts == ["hello"]
 
 
+@pytest.mark.proves("SL-11")
+async def test_sl_11_an_error_nobody_expected_leaves_the_connection_hearing():
+    async with socketed(host=Stumbling()) as running:
+        running.slack.post_event({"type": "team_join"})
+        running.slack.post_message("D1", "U1", "hello")
+        await running.slack.wait_until_acknowledged(timeout_s=20)
+
+        assert running.host.texts == ["hello"]
+        assert len(running.slack.calls_of("apps.connections.open")) == 1
+
+
 @pytest.mark.proves("SL-11", "SL-25")
 async def test_sl_11_every_kind_of_envelope_is_acknowledged_without_a_payload():
     async with socketed() as running:
@@ -282,6 +293,17 @@ class Broken(FakeHost):
 
     def health(self, state: HealthState, *, reason: str | None = None) -> None:
         if state == "degraded":
+            raise RuntimeError("a bug")
+
+
+class Stumbling(FakeHost):
+    """A gateway with a bug that shows once."""
+
+    has_stumbled = False
+
+    def ignored(self, kind: str) -> None:
+        if not self.has_stumbled:
+            self.has_stumbled = True
             raise RuntimeError("a bug")
 
 
