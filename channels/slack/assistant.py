@@ -14,8 +14,9 @@ import structlog
 from channels.slack.api import SlackApi, SlackError
 from channels.slack.installations import Installations
 from channels.slack.parse import BROKEN
-from channels.slack.reading import Raw, clean
+from channels.slack.reading import Raw
 from gateway.contract import Json
+from gateway.contract.text import storable
 from gateway.errors import GatewayError
 
 MAX_PROMPTS: Final = 4
@@ -38,9 +39,9 @@ def opened_view(event: Raw) -> View | None:
         match event["type"]:
             case "assistant_thread_started":
                 thread = event["assistant_thread"]
-                return View(clean(thread["channel_id"]), clean(thread["thread_ts"]))
+                return View(storable(thread["channel_id"]), storable(thread["thread_ts"]))
             case "app_home_opened" if event.get("tab") == "messages":
-                return View(clean(event["channel"]))
+                return View(storable(event["channel"]))
             case _:
                 return None
     except BROKEN:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from yarl import URL
 
-from channels.slack.reading import Raw, clean
+from channels.slack.reading import Raw
 from gateway.contract import Attachment
+from gateway.contract.text import storable
 from gateway.errors import DeliveryRefused
 
 Kind = Literal["image", "audio", "video", "document"]
@@ -25,12 +26,12 @@ def attachments(message: Raw, *, team: str) -> tuple[Attachment, ...]:
 
 
 def _attachment(file: Raw, *, team: str) -> Attachment:
-    mime = clean(file["mimetype"]) if file.get("mimetype") else None
+    mime = storable(file["mimetype"]) if file.get("mimetype") else None
     size = file.get("size")
     return Attachment(
         kind=_kind(mime or ""),
-        ref=json.dumps([team, clean(file["url_private"])]),
-        name=clean(file["name"]) if file.get("name") else None,
+        ref=json.dumps([team, storable(file["url_private"])]),
+        name=storable(file["name"]) if file.get("name") else None,
         mime=mime,
         size_bytes=size if isinstance(size, int) and size >= 0 else None,
     )

@@ -9,8 +9,9 @@ from typing import Final
 
 from channels.slack.mrkdwn import plain
 from channels.slack.parse import BROKEN, Stamp, digest, unreadable
-from channels.slack.reading import Raw, Reading, clean
+from channels.slack.reading import Raw, Reading
 from gateway.contract import ActionPressed, Inbound, InboundMessage
+from gateway.contract.text import storable
 
 COMMANDS: Final = frozenset({"start", "help", "new", "stop", "status", "link"})
 """What a person may ask of the gateway itself; `/bot new` is `/new`, as an app's command may have
@@ -24,7 +25,7 @@ def pressed(payload: Raw, reading: Reading, *, received_at: datetime) -> list[In
     """The buttons that were pressed, or the word for what is no press of a button."""
     stamp = _stamp(payload, reading, "interactive", received_at=received_at)
     try:
-        kind = clean(payload["type"])
+        kind = storable(payload["type"])
         if kind != "block_actions":
             return kind
         presses = [
@@ -42,15 +43,17 @@ def commanded(fields: Raw, reading: Reading, *, received_at: datetime) -> Inboun
     """A slash command as a message."""
     stamp = _stamp(fields, reading, "command", received_at=received_at)
     try:
-        text = clean(fields.get("text") or "")
+        text = storable(fields.get("text") or "")
         return InboundMessage(
             account=stamp.account,
-            external_id=f"command:{clean(fields['trigger_id'])}",
+            external_id=f"command:{storable(fields['trigger_id'])}",
             digest=stamp.digest,
             received_at=received_at,
-            address=reading.address(clean(fields["channel_id"]), None),
-            sender=reading.sender(clean(fields["user_id"])),
-            text=_words(clean(fields["command"]), plain(text, bot_user=reading.bot_user).strip()),
+            address=reading.address(storable(fields["channel_id"]), None),
+            sender=reading.sender(storable(fields["user_id"])),
+            text=_words(
+                storable(fields["command"]), plain(text, bot_user=reading.bot_user).strip()
+            ),
             source_order=int(received_at.timestamp() * 1_000_000),
             is_direct=fields.get("channel_name") in DIRECT_NAMES,
         )
@@ -61,17 +64,17 @@ def commanded(fields: Raw, reading: Reading, *, received_at: datetime) -> Inboun
 
 def _press(payload: Raw, action: Raw, reading: Reading, stamp: Stamp) -> Inbound:
     place = payload["container"]
-    chat, ts = clean(place["channel_id"]), clean(place["message_ts"])
+    chat, ts = storable(place["channel_id"]), storable(place["message_ts"])
     thread = place.get("thread_ts") or (payload.get("message") or {}).get("thread_ts")
-    user = clean(payload["user"]["id"])
+    user = storable(payload["user"]["id"])
     return ActionPressed(
         account=stamp.account,
-        external_id=f"press:{chat}:{ts}:{user}:{clean(action['action_ts'])}",
+        external_id=f"press:{chat}:{ts}:{user}:{storable(action['action_ts'])}",
         digest=stamp.digest,
         received_at=stamp.received_at,
-        address=reading.address(chat, clean(thread) if thread and thread != ts else None),
+        address=reading.address(chat, storable(thread) if thread and thread != ts else None),
         sender=reading.sender(user),
-        value=clean(action["value"]),
+        value=storable(action["value"]),
         message_ref=ts,
     )
 

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.contract.cut import Range, pieces
+from gateway.contract.text import sendable
 
 _FENCE_LINE: Final = re.compile(r"(?m)^([^\S\n]*)(`{3,20}|~{3,20})([^\n]*)$")
 _INLINE_CODE: Final = re.compile(
@@ -59,7 +60,7 @@ def harmless(markdown: str) -> str:
     >>> harmless("<!channel> read [bank.com](https://evil.example), `a < b`")
     '&lt;!channel> read bank.com (https://evil.example), `a < b`'
     """
-    text = _encodable(markdown)
+    text = sendable(markdown)
     if "<" not in text and "[" not in text:
         return text
     done, made = 0, []
@@ -182,11 +183,3 @@ def _host(address: str) -> str:
     except ValueError:
         return address
     return host.removeprefix("www.")
-
-
-def _encodable(text: str) -> str:
-    """Text without NUL and half surrogate pairs, and with lines that end as Slack's do."""
-    text = text.replace("\0", "").replace("\r\n", "\n")
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

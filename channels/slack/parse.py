@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from channels.slack import mrkdwn
 from channels.slack.attachments import attachments
-from channels.slack.reading import Raw, Reading, clean, order_of
+from channels.slack.reading import Raw, Reading, order_of
 from gateway.contract import Inbound, InboundMessage, MessageEdited, Unreadable
+from gateway.contract.text import storable
 
 SPOKEN: Final = frozenset({None, "me_message", "file_share", "thread_broadcast", "bot_message"})
 """Subtypes of messages that somebody really wrote."""
@@ -49,7 +50,7 @@ def inbound(payload: Raw, reading: Reading, *, received_at: datetime) -> Inbound
         event = payload["event"]
         stamp = Stamp(
             account=reading.team,
-            external_id=clean(payload["event_id"]),
+            external_id=storable(payload["event_id"]),
             digest=digest(event),
             received_at=received_at,
         )
@@ -110,14 +111,14 @@ def said(
         return "message.own"
     if is_bot and not _is_let_in(message, reading):
         return "message.bot"
-    chat, kind, ts = clean(message["channel"]), _kind(message), clean(message["ts"])
+    chat, kind, ts = storable(message["channel"]), _kind(message), storable(message["ts"])
     is_named = message["type"] == "app_mention" or mrkdwn.names(
         message.get("text") or "", bot_user=reading.bot_user
     )
     if kind not in DIRECT and not is_named and _parent(message) is None:
         return "message.channel"
     files = attachments(message, team=reading.team)
-    text = mrkdwn.plain(clean(message.get("text") or ""), bot_user=reading.bot_user)
+    text = mrkdwn.plain(storable(message.get("text") or ""), bot_user=reading.bot_user)
     if not text and not files:
         if not is_named:
             return "message.empty"
@@ -153,7 +154,7 @@ def tells_of_removal(payload: Raw) -> bool:
 
 
 def _event(event: Any, reading: Reading, stamp: Stamp, *, app: str | None) -> Inbound | str:
-    kind = clean(event["type"])
+    kind = storable(event["type"])
     if kind == "app_mention":
         return said(event, reading, stamp, app=app)
     if kind != "message":
@@ -174,7 +175,7 @@ def _changed(event: Raw, reading: Reading, stamp: Stamp, *, app: str | None) -> 
         return "message.message_changed"
     if message.get("subtype") == "tombstone":
         return _edited(event, message, reading, stamp, text="", app=app)
-    text = mrkdwn.plain(clean(message.get("text") or ""), bot_user=reading.bot_user)
+    text = mrkdwn.plain(storable(message.get("text") or ""), bot_user=reading.bot_user)
     return _edited(event, message, reading, stamp, text=text, app=app)
 
 
@@ -190,7 +191,7 @@ def _edited(
     user, is_bot = _author(message)
     if _is_ours(message, reading, app=app) or (is_bot and not _is_let_in(message, reading)):
         return "message.bot"
-    chat, kind = clean(event["channel"]), _kind(event)
+    chat, kind = storable(event["channel"]), _kind(event)
     former = (event.get("previous_message") or {}).get("text") or ""
     was_named = mrkdwn.names(former, bot_user=reading.bot_user)
     if kind not in DIRECT and not was_named and _parent(message) is None:
@@ -202,7 +203,7 @@ def _edited(
         received_at=stamp.received_at,
         address=reading.address(chat, _thread(message, kind, reading)),
         sender=reading.sender(user, is_bot=is_bot),
-        message_ref=clean(message["ts"]),
+        message_ref=storable(message["ts"]),
         text=text,
     )
 
@@ -215,13 +216,13 @@ def _thread(message: Raw, kind: str, reading: Reading) -> str | None:
         return parent
     if kind in DIRECT and reading.dm_sessions == "channel":
         return None
-    return clean(message["ts"])
+    return storable(message["ts"])
 
 
 def _parent(message: Raw) -> str | None:
     """The message that opened the thread; None outside of threads and for that message itself."""
     parent = message.get("thread_ts")
-    return clean(parent) if parent is not None and parent != message["ts"] else None
+    return storable(parent) if parent is not None and parent != message["ts"] else None
 
 
 def _kind(event: Raw) -> str:
@@ -231,8 +232,8 @@ def _kind(event: Raw) -> str:
     """
     kind = event.get("channel_type")
     if kind is not None:
-        return clean(kind)
-    return "im" if clean(event["channel"]).startswith("D") else "channel"
+        return storable(kind)
+    return "im" if storable(event["channel"]).startswith("D") else "channel"
 
 
 def _author(message: Raw) -> tuple[str, bool]:
@@ -242,7 +243,7 @@ def _author(message: Raw) -> tuple[str, bool]:
         or message.get("subtype") == "bot_message"
         or message.get("user") == SLACKBOT
     )
-    return clean(message.get("user") or message["bot_id"]), is_bot
+    return storable(message.get("user") or message["bot_id"]), is_bot
 
 
 def _is_ours(message: Raw, reading: Reading, *, app: str | None) -> bool:
@@ -261,7 +262,7 @@ def _shown_name(message: Raw) -> str | None:
     """What the message itself says of its author's name, if anything."""
     profile = message.get("user_profile") or message.get("bot_profile") or {}
     name = profile.get("display_name") or profile.get("real_name") or profile.get("name")
-    return clean(name) if name else None
+    return storable(name) if name else None
 
 
 def _name(error: BaseException) -> str:

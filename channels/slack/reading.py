@@ -61,13 +61,3 @@ def order_of(ts: str) -> int:
     if not (seconds.isdecimal() and micros.isdecimal() and len(seconds) < 12 and len(micros) == 6):
         raise ValueError("not a ts of Slack's")
     return int(seconds) * 1_000_000 + int(micros)
-
-
-def clean(text: object) -> str:
-    """Text that every database takes: no NUL, no half of a surrogate pair."""
-    if not isinstance(text, str):
-        raise TypeError("not a text")
-    shown = text.replace("\0", "\ufffd") if "\0" in text else text
-    if shown.isascii():
-        return shown
-    return shown.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -9,8 +9,9 @@ MessageEntity; read November 2026.
 import re
 from typing import Final
 
-from channels.telegram.fields import Raw, clean, whole_number
+from channels.telegram.fields import Raw, whole_number
 from channels.telegram.reading import Me, Reading
+from gateway.contract.text import storable
 
 ANONYMOUS_ADMIN: Final = 1087968824
 """The account that stands for every anonymous admin of a group."""
@@ -70,7 +71,7 @@ def _is_reply_to(message: Raw, me: Me) -> bool:
 def _names(message: Raw, me: Me) -> bool:
     """Whether the text or the caption mentions or commands us."""
     entities = message.get("entities") or message.get("caption_entities") or ()
-    text = clean(message.get("text") or message.get("caption") or "")
+    text = storable(message.get("text") or message.get("caption") or "")
     units = text.encode("utf-16-le")
     handle = f"@{me.username}".lower()
     for entity in entities:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.contract import Address, Sender
+from gateway.contract.text import storable
 
 GENERAL_TOPIC: Final = 1
 """Thread id of a forum's General topic, which is addressed by leaving the thread out."""
@@ -25,18 +26,8 @@ def whole_number(value: object) -> int:
 
 
 def optional_text(value: object) -> str | None:
-    """A clean text, or None for one that is not there."""
-    return None if value is None else clean(value)
-
-
-def clean(text: object) -> str:
-    """Text that every database takes: no NUL, no half of a surrogate pair; same UTF-16 length."""
-    if not isinstance(text, str):
-        raise TypeError("not a text")
-    whole: str = text.replace("\0", "\ufffd") if "\0" in text else text
-    if whole.isascii():
-        return whole
-    return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    """A text, or None for one that is not there."""
+    return None if value is None else storable(value)
 
 
 def address_of(message: Raw, channel: str) -> Address:
@@ -58,6 +49,6 @@ def sender_of(person: Raw) -> Sender:
     return Sender(
         platform="telegram",
         external_id=str(whole_number(person["id"])),
-        name=" ".join(clean(name) for name in names if name) or None,
+        name=" ".join(storable(name) for name in names if name) or None,
         locale=optional_text(person.get("language_code")),
     )

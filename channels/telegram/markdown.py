@@ -11,6 +11,8 @@ from typing import Final
 from telegramify_markdown import MessageEntity, RenderConfig, convert
 from telegramify_markdown.rich import richify
 
+from gateway.contract.text import sendable
+
 _CONVERTER_FAILURES: Final = (
     ArithmeticError,
     AssertionError,
@@ -72,7 +74,7 @@ _RICH_BLOCK = re.compile(r"<(?:p|h[1-6]|pre|ul|ol|li|tr|table|blockquote|hr|deta
 
 def formatted(markdown: str) -> tuple[str, list[MessageEntity]]:
     """The text without markup, and its formatting; the text as it is when it cannot be read."""
-    source = encodable(markdown)
+    source = sendable(markdown)
     if _is_too_intricate(source):
         return source, []
     has_formulas = _has_formulas(source)
@@ -94,7 +96,7 @@ def rich_html(markdown: str) -> str | None:
 
     A picture becomes a link: Telegram would load it from wherever the model says.
     """
-    source = encodable(markdown)
+    source = sendable(markdown)
     if len(source) > RICH_CHARS or _is_too_intricate(source):
         return None
     has_formulas = _has_formulas(source)
@@ -106,14 +108,6 @@ def rich_html(markdown: str) -> str | None:
     if not made or len(_RICH_BLOCK.findall(made)) > RICH_BLOCKS:
         return None
     return _IMAGE.sub(_as_link, made.translate(_BACK_IN_HTML))
-
-
-def encodable(text: str) -> str:
-    """Text without NUL and without half surrogate pairs, which neither JSON nor Telegram takes."""
-    text = text.replace("\0", "").replace("\r\n", "\n")
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _is_too_intricate(text: str) -> bool:

@@ -8,8 +8,9 @@ keep them (Bot API, getFile; read November 2026). Pure; bytes are fetched by `fi
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
-from channels.telegram.fields import Raw, clean, optional_text, whole_number
+from channels.telegram.fields import Raw, optional_text, whole_number
 from gateway.contract import Attachment
+from gateway.contract.text import storable
 
 FileKind = Literal["image", "audio", "video", "document"]
 
@@ -54,7 +55,7 @@ def attachments_of(message: Raw) -> tuple[Attachment, ...]:
 
 def text_of(message: Raw) -> str:
     """Text or caption, else what is shown in place of one; empty for a file and a notice."""
-    text = clean(message.get("text") or message.get("caption") or "")
+    text = storable(message.get("text") or message.get("caption") or "")
     if text:
         return text
     for field, describe in _DESCRIBED:
@@ -85,7 +86,7 @@ def _file(file: Raw, kind: FileKind, *, mime: str | None) -> Attachment:
     size = file.get("file_size")
     return Attachment(
         kind=kind,
-        ref=clean(file["file_id"]),
+        ref=storable(file["file_id"]),
         name=optional_text(file.get("file_name")),
         mime=told,
         size_bytes=None if size is None else whole_number(size),
@@ -102,32 +103,32 @@ def _location(location: Raw) -> str:
 
 
 def _venue(venue: Raw) -> str:
-    name, street = clean(venue["title"]), clean(venue["address"])
+    name, street = storable(venue["title"]), storable(venue["address"])
     return f"(place: {name}, {street}; {_place(venue['location'])})"
 
 
 def _contact(contact: Raw) -> str:
     names = (contact["first_name"], contact.get("last_name"))
-    shown = " ".join(clean(name) for name in names if name)
-    return f"(contact: {shown}, {clean(contact['phone_number'])})"
+    shown = " ".join(storable(name) for name in names if name)
+    return f"(contact: {shown}, {storable(contact['phone_number'])})"
 
 
 def _poll(poll: Raw) -> str:
-    options = " / ".join(clean(option["text"]) for option in poll["options"])
-    return f"(poll: {clean(poll['question'])} {options})"
+    options = " / ".join(storable(option["text"]) for option in poll["options"])
+    return f"(poll: {storable(poll['question'])} {options})"
 
 
 def _dice(dice: Raw) -> str:
-    return f"({clean(dice['emoji'])} shows {whole_number(dice['value'])})"
+    return f"({storable(dice['emoji'])} shows {whole_number(dice['value'])})"
 
 
 def _sticker(sticker: Raw) -> str:
-    return clean(sticker.get("emoji") or "(sticker)")
+    return storable(sticker.get("emoji") or "(sticker)")
 
 
 def _checklist(checklist: Raw) -> str:
-    tasks = " / ".join(clean(task["text"]) for task in checklist["tasks"])
-    return f"(checklist: {clean(checklist['title'])} {tasks})"
+    tasks = " / ".join(storable(task["text"]) for task in checklist["tasks"])
+    return f"(checklist: {storable(checklist['title'])} {tasks})"
 
 
 def _rich(rich: Raw) -> str:
@@ -137,7 +138,7 @@ def _rich(rich: Raw) -> str:
 def _plain(block: object) -> str:
     """The words of a piece of a rich message, without their formatting."""
     if isinstance(block, str):
-        return clean(block)
+        return storable(block)
     if isinstance(block, list):
         return "".join(_plain(piece) for piece in block)
     if not isinstance(block, Mapping):
@@ -157,6 +158,6 @@ _DESCRIBED: Final[tuple[tuple[str, Callable[[Raw], str]], ...]] = (
     ("rich_message", _rich),
     ("story", lambda _: "(story)"),
     ("paid_media", lambda _: "(paid media)"),
-    ("game", lambda game: f"(game: {clean(game['title'])})"),
+    ("game", lambda game: f"(game: {storable(game['title'])})"),
 )
 """A venue carries its `location` as well, so it is looked for first."""

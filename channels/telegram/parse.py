@@ -19,7 +19,6 @@ from channels.telegram.fields import (
     Raw,
     address_of,
     chat_address,
-    clean,
     optional_text,
     sender_of,
     whole_number,
@@ -37,6 +36,7 @@ from gateway.contract import (
     StopPressed,
     Unreadable,
 )
+from gateway.contract.text import storable
 
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError, RecursionError)
 _BUTTON_NUMBER = re.compile(r"=\d{1,3}")
@@ -182,7 +182,7 @@ def _message(
 def _unheard(message: Raw, reading: Reading) -> str | None:
     """Why a message is nobody's or comes from where we do not listen; None = it may be for us."""
     if not is_open(message["chat"], reading):
-        return f"in_{clean(message['chat']['type'])}"
+        return f"in_{storable(message['chat']['type'])}"
     return not_a_person(message)
 
 
@@ -248,7 +248,7 @@ def _unanswerable(query: Raw, reading: Reading) -> str | None:
     """Why a press says nothing to us."""
     chat = (query.get("message") or {}).get("chat")
     if chat is not None and not is_open(chat, reading):
-        return f"in_{clean(chat['type'])}"
+        return f"in_{storable(chat['type'])}"
     if query["from"]["is_bot"]:
         return "bot"
     return None if "data" in query else "game_short_name"
@@ -256,7 +256,7 @@ def _unanswerable(query: Raw, reading: Reading) -> str | None:
 
 def _pressed_value(message: Raw, data: Any) -> str | None:
     """The button's value; one too long for Telegram's 64 bytes came as "=N", and is its label."""
-    value = clean(data)
+    value = storable(data)
     if not _BUTTON_NUMBER.fullmatch(value):
         return value
     rows = (message.get("reply_markup") or {}).get("inline_keyboard") or ()
@@ -267,7 +267,7 @@ def _pressed_value(message: Raw, data: Any) -> str | None:
 
 def _membership(change: Raw, reading: Reading, stamp: _Stamp) -> Reachability | Ignored:
     if not is_open(change["chat"], reading):
-        return Ignored(f"my_chat_member.in_{clean(change['chat']['type'])}")
+        return Ignored(f"my_chat_member.in_{storable(change['chat']['type'])}")
     member = change["new_chat_member"]
     is_out = member["status"] in ("kicked", "left")
     is_muted = member["status"] == "restricted" and not member.get("is_member", True)

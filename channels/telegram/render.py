@@ -13,10 +13,11 @@ from typing import Final, NotRequired, TypedDict
 
 from telegramify_markdown import MessageEntity
 
-from channels.telegram.markdown import encodable, formatted, rich_html
+from channels.telegram.markdown import formatted, rich_html
 from channels.telegram.media_out import TOO_LARGE, Media, is_too_large, media_of, notice_of
 from gateway.contract import Attachment, Button, Json, OutboundMessage
 from gateway.contract.cut import Range, index_at, pieces, unit_offsets, units
+from gateway.contract.text import sendable
 
 TEXT_UNITS: Final = 4096
 """Longest text. Bot API, sendMessage: 1-4096 characters after entities parsing (November 2026)."""
@@ -138,9 +139,9 @@ def _buttons(buttons: Sequence[Button]) -> list[list[str]]:
     """
     made: list[list[str]] = []
     for number, button in enumerate(buttons[:_BUTTONS_MOST]):
-        value = encodable(button.value)
+        value = sendable(button.value)
         is_carried = 1 <= len(value.encode()) <= _CALLBACK_BYTES and not value.startswith("=")
-        label = encodable(button.label) if is_carried else value or encodable(button.label)
+        label = sendable(button.label) if is_carried else value or sendable(button.label)
         made.append([label.strip() or value, value if is_carried else f"={number}"])
     return [pair for pair in made if pair[0].strip()]
 
