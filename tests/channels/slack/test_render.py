@@ -192,7 +192,9 @@ def test_pieces_hold_every_visible_character_outside_of_code_marks(text: str, li
     pieces = list(cut(safe, limit))
 
     def bare(piece: str) -> str:
-        return re.sub(r"[\s`~\u200b-\u200f\u2060\ufeff\u00ad]|python", "", piece)
+        # The word is taken out last: a cut, or marks of code, may stand in the middle of it.
+        seen = re.sub(r"[\s`~\u200b-\u200f\u2060\ufeff\u00ad]", "", piece)
+        return seen.replace("python", "")
 
     assert bare("".join(pieces)) == bare(safe)
 
