@@ -17,7 +17,7 @@ from channels.telegram.bot_api import BotApi
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
 from channels.telegram.parse import update_id
-from channels.telegram.standing import PILE, Presence, backlog
+from channels.telegram.presence import PILE, Presence, backlog
 from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.errors import GatewayError

@@ -22,8 +22,8 @@ from aiohttp import web
 from channels.telegram.bot_api import BotApi, WebhookState
 from channels.telegram.door import Door
 from channels.telegram.failures import TOKEN_REFUSED
+from channels.telegram.presence import Presence, backlog, trouble
 from channels.telegram.reading import ALLOWED_UPDATES
-from channels.telegram.standing import Presence, backlog, trouble
 from channels.telegram.transport import NoAnswer, Refused
 from gateway.contract import ChannelHost
 from gateway.contract.raw_body import UnusableBody, raw_body

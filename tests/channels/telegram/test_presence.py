@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from channels.telegram.standing import Presence
+from channels.telegram.presence import Presence
 from gateway.errors import StoreError
 from gateway.testing.host import FakeHost
 from tests.channels.telegram.running import hooked, polling
