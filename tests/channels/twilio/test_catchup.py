@@ -7,6 +7,7 @@ import pytest
 
 from channels.twilio.catchup import CURSOR, CatchUp
 from channels.twilio.files_in import Leftovers
+from channels.twilio.transport import Refused
 from gateway.contract import ConsentChanged
 from gateway.errors import Unavailable
 from gateway.testing import HtmlError
@@ -50,6 +51,24 @@ async def test_tw_8_lost_messages_are_taken_in_order_at_the_start() -> None:
 
         assert running.host.texts == ["number 0", "number 1", "number 2", "STOP"]
         assert isinstance(running.host.inbound[-1], ConsentChanged)
+
+
+@pytest.mark.proves("TW-8")
+async def test_tw_8_the_place_in_the_list_stays_behind_what_was_not_looked_through() -> None:
+    async with connected() as running:
+        was_here(running, ago=timedelta(hours=3))
+        began_at = datetime.fromisoformat(running.host.cursors[CURSOR])
+        running.twilio.fail("ListMessage", HtmlError(503))
+        with pytest.raises(Refused):
+            await catch_up(running).look()
+        assert datetime.fromisoformat(running.host.cursors[CURSOR]) == began_at
+
+        calls = iter((False, True))
+        running.twilio.fail("ListMessage", HtmlError(503), when=lambda _: next(calls, False))
+        with pytest.raises(Refused):
+            await catch_up(running).look()
+        looked_to = datetime.fromisoformat(running.host.cursors[CURSOR])
+        assert began_at < looked_to < began_at + timedelta(hours=1)
 
 
 @pytest.mark.proves("TW-8", "C-3")
