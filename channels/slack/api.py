@@ -17,6 +17,7 @@ from urllib.request import getproxies
 import aiohttp
 
 from gateway.contract import Json
+from gateway.contract.silence import may_be_taken
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 20.0
@@ -27,14 +28,6 @@ UPLOAD_S: Final = 120.0
 
 _KEEP_ALIVE_S: Final = 30.0
 _CONNECTIONS: Final = 100
-
-_NEVER_WRITTEN: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
 
 _TAKE_JSON: Final = ("chat.", "assistant.", "views.", "reactions.", "files.complete")
 """Methods that write take a JSON body, those that read only a form.
@@ -155,7 +148,7 @@ class SlackApi:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise SlackSilence(
                 f"no answer from Slack ({type(error).__name__})",
-                was_written=not isinstance(error, _NEVER_WRITTEN),
+                was_written=may_be_taken(error),
             ) from None
 
 

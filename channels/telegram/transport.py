@@ -19,6 +19,7 @@ from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
 from channels.telegram.uploads import Upload, form_of
+from gateway.contract.silence import may_be_taken
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 20.0
@@ -31,14 +32,6 @@ _KEEP_ALIVE_S: Final = 30.0
 
 _MAX_REFUSAL_BYTES: Final = 10_000
 """How much of an answer is read that should have been a file."""
-
-_NEVER_WRITTEN: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
 
 
 class Refused(TelegramError):
@@ -202,7 +195,7 @@ class AiohttpRequest(BaseRequest):
 def _silence(error: Exception) -> NoAnswer:
     return NoAnswer(
         f"no answer from Telegram ({type(error).__name__})",
-        was_written=not isinstance(error, _NEVER_WRITTEN),
+        was_written=may_be_taken(error),
         timed_out=isinstance(error, aiohttp.SocketTimeoutError),
     )
 

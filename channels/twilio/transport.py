@@ -16,20 +16,14 @@ import aiohttp
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.response import Response
 
+from gateway.contract.silence import may_be_taken
+
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0
 """A slow answer to a create may still mean a message: giving up early only makes doubt."""
 
 _CONNECTIONS: Final = 100
 _KEEP_ALIVE_S: Final = 30.0
-
-_NEVER_WRITTEN: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
 
 logging.getLogger("twilio").setLevel(logging.WARNING)
 
@@ -98,7 +92,7 @@ class Transport(AsyncTwilioHttpClient):  # type: ignore[misc]  # the library shi
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise NoAnswer(
                 f"no answer from Twilio ({type(error).__name__})",
-                was_written=not isinstance(error, _NEVER_WRITTEN),
+                was_written=may_be_taken(error),
             ) from None
         if not 200 <= response.status <= 299:
             raise self._refusal(response, text)
