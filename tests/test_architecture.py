@@ -33,6 +33,7 @@ CATCH_ALL_PLACES = {
     "gateway/flow/host.py": "a channel's connection",
     "gateway/testing/faults/proving.py": "a row of the fault matrix",
     "channels/slack/door.py": "one inbound event",
+    "channels/slack/socket_mode.py": "what one read of a socket brought",
     "channels/telegram": "one inbound event",
     "channels/twilio": "one inbound event",
 }
