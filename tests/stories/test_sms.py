@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.testing import Drop, Hang, Journey, OpenAIServer, Silence, TwilioServer, not_delivered
-from gateway.testing.scene import PATIENCE_S, logged, over_endpoint
+from gateway.testing.scene import PATIENCE_S, SCRIPTED, logged, over_endpoint
 from tests.stories.checks import findings
 from tests.stories.texting import OTHER, PERSON, connected, newest, replies, start
 
@@ -68,6 +68,28 @@ async def test_tw_36_a_kill_between_a_create_and_its_answer_leaves_one_sms(tmp_p
         assert await replies(twilio, 2) == ["Heard: one", "Heard: two"]
         decided = logged(gateway, "delivery_doubt_decided")
         assert [line["outcome"] for line in decided] == ["sent"]
+        assert await findings(gateway) == []
+
+
+@pytest.mark.proves("TW-36")
+async def test_tw_36_an_sms_of_the_same_words_is_not_taken_for_the_lost_one(tmp_path: Path) -> None:
+    same = SCRIPTED.replace("Heard: {text}", "Yes.")
+    async with connected(tmp_path, model=same) as (gateway, twilio):
+        twilio.post_sms(PERSON, "one")
+        await replies(twilio, 1)
+        twilio.fail("CreateMessage", Hang(accepted=False))
+        twilio.post_sms(PERSON, "two")
+        await twilio.wait_for_calls("CreateMessage", 2, timeout_s=PATIENCE_S)
+        await gateway.kill()
+        await start(gateway, twilio)
+        twilio.post_sms(PERSON, "three")
+
+        assert await replies(twilio, 2) == ["Yes.", "Yes."]
+        first, lost, third = [reply["delivery"] for reply in await newest(gateway)]
+        assert (first["status"], lost["status"]) == ("delivered", "failed")
+        assert "same words" in lost["error"]
+        assert lost["provider_id"] is None
+        assert third["provider_id"] == twilio.sent()[1].sid
         assert await findings(gateway) == []
 
 

@@ -39,6 +39,13 @@ UPDATE outbox
  WHERE delivery_id = ?
 """
 _ONE = "SELECT * FROM delivery_row WHERE delivery_id = ?"
+FOUND_ANOTHER = "only a message of the same words was found; an operator decides"
+
+_ANOTHERS = """
+SELECT 1 FROM outbox INDEXED BY outbox_by_provider_id
+ WHERE project_id = ? AND provider_id = ? AND address_id = ? AND delivery_id <> ?
+"""
+
 _END = """
 UPDATE outbox
    SET state = ?, owner = NULL, attempts = max(attempts - ?, 0), next_at = ?, error = ?,
@@ -202,6 +209,8 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
     if result.state == "sent" and row[DeliveryAt.RECEIPT] == "failed":
         # The platform's word on it came before the answer to our call.
         result = replace(result, state="dead", error=row[DeliveryAt.ERROR])
+    if not is_ours and result.state == "sent" and _is_anothers(db, row, result):
+        result = replace(result, state="held", error=FOUND_ANOTHER, provider_id=None)
     is_settled = result.state not in UNSETTLED
     next_at = None
     if result.state == "ambiguous" or (result.state == "pending" and is_first(db, row)):
@@ -228,6 +237,12 @@ def _end(db: sqlite3.Connection, result: SendResult, owner: str, now: int) -> st
             opt_out_behind(db, row[DeliveryAt.ADDRESS_ID], now)
         close_lane(db, row[DeliveryAt.ADDRESS_ID], now, with_held=False)
     return promote(db, row, now)
+
+
+def _is_anothers(db: sqlite3.Connection, row: Row, result: SendResult) -> bool:
+    """Whether the message that was found for a doubtful part is that of another delivery."""
+    found = (row[DeliveryAt.PROJECT_ID], result.provider_id, row[DeliveryAt.ADDRESS_ID])
+    return db.execute(_ANOTHERS, (*found, result.delivery_id)).fetchone() is not None
 
 
 def _block(db: sqlite3.Connection, row: Row, result: SendResult, until: int) -> None:
