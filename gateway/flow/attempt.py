@@ -208,6 +208,7 @@ class Attempt:
             channel=self._binding.channel,
             address=address,
             reply_to=self._reply_to,
+            marks_cut=outcome.state == "done",
         )
         return replace(outcome, deliveries=deliveries)
 

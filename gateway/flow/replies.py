@@ -11,6 +11,9 @@ from gateway.domain.delivery import NewDelivery
 from gateway.domain.ids import new_delivery_id, new_message_id
 from gateway.domain.turns import ClaimedTurn
 
+CUT = " …"
+"""Behind a text that a limit cut, so that nobody takes it for the whole answer."""
+
 
 def reply_message(text: str, *, agent: str | None = None) -> Message:
     """An assistant's message of one text."""
@@ -33,8 +36,12 @@ def render_replies(
     channel: Channel,
     address: Address,
     reply_to: ReplyTo | None = None,
+    marks_cut: bool = False,
 ) -> tuple[NewDelivery, ...]:
-    """The parts of all external assistant messages, numbered through, in order."""
+    """The parts of all external assistant messages, numbered through, in order.
+
+    `marks_cut`: an incomplete one is to be told from a whole one.
+    """
     deliveries: list[NewDelivery] = []
     for message in messages:
         if message.role not in ("assistant", "operator") or message.visibility != "external":
@@ -42,9 +49,10 @@ def render_replies(
         files = tuple([_attachment(part) for part in message.content if _is_sent(part)])
         if not message.text and not files:
             continue
-        outbound = OutboundMessage(
-            address=address, text=message.text, attachments=files, reply_to=reply_to
+        text = (
+            f"{message.text.rstrip()}{CUT}" if marks_cut and message.is_incomplete else message.text
         )
+        outbound = OutboundMessage(address=address, text=text, attachments=files, reply_to=reply_to)
         for part in channel.render(outbound):
             deliveries.append(
                 NewDelivery(

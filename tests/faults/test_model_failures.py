@@ -71,11 +71,14 @@ def test_an_answer_that_is_missing_in_history_is_seen() -> None:
     ]
 
 
-def test_only_who_read_a_stream_may_keep_a_cut_text() -> None:
+def test_only_who_was_shown_a_text_may_keep_it_cut() -> None:
     cut = (Said(PARTIAL[:8], is_incomplete=True), Said("Heard: again"))
 
     assert seen(replace(FAILED, way="stream", history=cut, sent=None)) == []
-    assert seen(replace(FAILED, history=cut)) == ["nothing broken is in history"]
+    assert seen(replace(FAILED, way="telegram", history=cut)) == []
+    assert seen(replace(FAILED, way="plain", history=cut, sent=None)) == [
+        "nothing broken is in history"
+    ]
 
 
 def test_a_second_apology_on_the_platform_is_seen() -> None:

@@ -44,3 +44,13 @@ def test_a_reply_names_its_agent() -> None:
     message = reply_message("Hi", agent="Desk")
 
     assert (message.role, message.agent, message.text) == ("assistant", "Desk", "Hi")
+
+
+def test_a_text_that_a_limit_cut_is_told_from_a_whole_one() -> None:
+    cut = of("assistant", "Half a sen ", is_incomplete=True)
+
+    told = render_replies([cut, reply_message("Whole.")], channel=FakeChannel(), address=CHAT)
+    marked = render_replies([cut], channel=FakeChannel(), address=CHAT, marks_cut=True)
+
+    assert [one.part["text"] for one in told] == ["Half a sen ", "Whole."]
+    assert [one.part["text"] for one in marked] == ["Half a sen …"]

@@ -112,6 +112,16 @@ class _Route:
     path: str
     key: str
     may_be_empty: bool = False
+    takes_json: bool = True
+
+    def status(self, case: Malformed) -> int:
+        """The right answer to that body; whoever takes no JSON refuses the type of most."""
+        if self.path == TALK and len(case.body) > TALK_MAX_BYTES:
+            return 413
+        if self.takes_json:
+            return case.status
+        is_form = case.headers.get("Content-Type", "").startswith("multipart/")
+        return 400 if is_form else 415
 
     @property
     def name(self) -> str:
@@ -157,8 +167,16 @@ async def _routes(caller: Caller, *, page: str) -> list[_Route]:
             if "requestBody" not in operation:
                 continue
             key = page if operation.get("x-scope") == "widget" else caller.key
-            may_be_empty = not operation["requestBody"]["required"]
-            routes.append(_Route(method, _filled(path, ids), key, may_be_empty))
+            body = operation["requestBody"]
+            routes.append(
+                _Route(
+                    method,
+                    _filled(path, ids),
+                    key,
+                    may_be_empty=not body["required"],
+                    takes_json="application/json" in body["content"],
+                )
+            )
     return routes
 
 
@@ -178,9 +196,8 @@ async def _send_all(caller: Caller, routes: Sequence[_Route], stage: Stage) -> A
         stage.tell(route.name)
         for case in cases:
             if case.body or not route.may_be_empty:
-                is_long = route.path == TALK and len(case.body) > TALK_MAX_BYTES
                 answer = await _send(caller, route, case)
-                yield Reply(route.name, case.name, 413 if is_long else case.status, answer)
+                yield Reply(route.name, case.name, route.status(case), answer)
 
 
 async def _send(caller: Caller, route: _Route, case: Malformed) -> Answered:

@@ -3,7 +3,7 @@
 Each way to fail meets a caller who waits, one who reads a stream, and a person on Telegram; each of
 them has a bot with an endpoint of its own, so that one failure does not count for another. What
 can be mended is asked again after the documented pauses and answered; what cannot fails with one
-apology. Nothing of a broken attempt is in history, save text that a caller was shown until the
+apology. Nothing of a broken attempt is in history, save text that somebody was shown until the
 turn's time was up: it is kept, and marked `incomplete`.
 """
 
@@ -94,7 +94,7 @@ def _judge(ended: Ended, limit_s: float) -> list[Violation]:
     if last != Said(answer_to(AGAIN)):
         found.append(Violation("the session goes on", ended.where, f"{last}"))
     expected = [Said(good)] if case.is_mended else [Said(APOLOGY)]
-    whole = [said for said in first if not (said.is_incomplete and ended.way == "stream")]
+    whole = [said for said in first if not (said.is_incomplete and ended.way != "plain")]
     allowed = [expected] if case.is_mended else [[], expected]
     if ended.sent not in (None, 2):
         seen = f"{ended.sent} messages for two turns"
