@@ -19,6 +19,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from bench.gateways import TURNS_A_SESSION
 from bench.load import new_client
 
 TOKEN = "123456:bench"
@@ -34,21 +35,26 @@ class Platform(ABC):
     def __init__(self) -> None:
         self.url = ""
         self._numbers = count(1)
+        self._chats = count(1)
         self._replies: dict[str, asyncio.Future[None]] = {}
 
     async def converse(self, webhook: str, *, messages: int) -> float:
-        """`CHATS` people write that many messages in all, each after the last reply; seconds."""
+        """That many messages in all, `CHATS` at once, each after the last reply; seconds.
+
+        As in the other rows a conversation has `TURNS_A_SESSION` turns; then somebody new writes.
+        """
         numbers = iter(range(messages))
         async with new_client() as client, asyncio.TaskGroup() as people:
             began = time.perf_counter()
-            for chat in range(1, CHATS + 1):
-                people.create_task(self._write_on(client, webhook, f"{chat}", numbers))
+            for _ in range(CHATS):
+                people.create_task(self._write_on(client, webhook, numbers))
         return time.perf_counter() - began
 
-    async def _write_on(
-        self, client: ClientSession, webhook: str, chat: str, numbers: Iterator[int]
-    ) -> None:
-        for _ in numbers:
+    async def _write_on(self, client: ClientSession, webhook: str, numbers: Iterator[int]) -> None:
+        chat = ""
+        for turn, _ in enumerate(numbers):
+            if turn % TURNS_A_SESSION == 0:
+                chat = f"{next(self._chats)}"
             replied = self._replies[self.chat(chat)] = asyncio.get_running_loop().create_future()
             body, headers = self.message(chat)
             async with client.post(webhook, data=body, headers=headers) as answer:

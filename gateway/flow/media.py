@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from time import monotonic
 from typing import TypeVar
 
@@ -114,11 +115,10 @@ class Media:
 
 def _open_files(claimed: ClaimedTurn) -> Iterator[FilePart]:
     """Files of the turn's own messages that are not settled."""
-    for message in claimed.history:
-        if message.turn_id == claimed.turn.id:
-            for part in message.content:
-                if isinstance(part, FilePart) and part.state in _UNSETTLED:
-                    yield part
+    for message in takewhile(lambda one: one.turn_id == claimed.turn.id, claimed.history[::-1]):
+        for part in message.content:
+            if isinstance(part, FilePart) and part.state in _UNSETTLED:
+                yield part
 
 
 class _Settling:
