@@ -8,6 +8,7 @@ await host.until(lambda: host.texts == ["Hello"])
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ class FakeHost:
         self.failures: list[Exception] = []
         self.secret_notes: set[str] = set()
         self.files: dict[str, bytes] = {}
+        self.opens: Callable[[str], AsyncGenerator[bytes, None]] | None = None
         self.heard: dict[Address, datetime] = {}
         self.offers: Sequence[str] = ()
         self.ignored_kinds: Counter[str] = Counter()
@@ -85,7 +87,12 @@ class FakeHost:
         (self.secret_notes.add if is_secret else self.secret_notes.discard)(key)
 
     async def open_file(self, ref: str) -> AsyncGenerator[bytes, None]:
-        """The bytes of a file in `files`."""
+        """The bytes of a file in `files`, or what `opens` gives in their place."""
+        if self.opens is not None:
+            async with aclosing(self.opens(ref)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
         if ref not in self.files:
             raise NotFound("There is no such file.")
         yield self.files[ref]

@@ -119,7 +119,7 @@ async def test_a_large_file_arrives_whole_from_many_pieces():
             yield bytes([number]) * 65_536
 
     async with connected() as running:
-        running.host.open_file = file
+        running.host.opens = file
         await deliver(running, message("", REPORT))
 
         [upload] = running.telegram.sent(7)[0].uploads.values()
@@ -155,7 +155,7 @@ async def test_a_file_that_turns_out_too_large_on_the_way_is_replaced_by_words(m
             yield b"x" * 65_536
 
     async with connected() as running:
-        running.host.open_file = endless
+        running.host.opens = endless
         await deliver(running, message("Here it is.", REPORT))
 
         [sent] = running.telegram.sent(7)
@@ -170,7 +170,7 @@ async def test_a_photo_that_turns_out_too_large_goes_as_a_document(monkeypatch):
             yield b"x" * 60
 
     async with connected() as running:
-        running.host.open_file = photo
+        running.host.opens = photo
         await deliver(running, message("Look", PICTURE))
 
         [sent] = running.telegram.sent(7)
@@ -209,7 +209,7 @@ async def test_a_file_that_the_store_cannot_give_now_is_sent_later():
         raise StoreError("the disk is away")
 
     async with connected() as running:
-        running.host.open_file = broken
+        running.host.opens = broken
         with pytest.raises(DeliveryLater):
             await deliver(running, message("", REPORT))
 
@@ -217,12 +217,11 @@ async def test_a_file_that_the_store_cannot_give_now_is_sent_later():
 
 
 async def test_a_store_that_is_away_before_the_first_byte_means_later():
-    async def broken(_: str) -> AsyncGenerator[bytes, None]:
+    def broken(_: str) -> AsyncGenerator[bytes, None]:
         raise StoreError("the disk is away")
-        yield b""
 
     async with connected() as running:
-        running.host.open_file = broken
+        running.host.opens = broken
         with pytest.raises(DeliveryLater):
             await deliver(running, message("", REPORT))
 
@@ -235,7 +234,7 @@ async def test_a_file_that_was_not_sent_whole_was_certainly_not_taken(monkeypatc
         await asyncio.Event().wait()
 
     async with connected() as running:
-        running.host.open_file = slow
+        running.host.opens = slow
         with pytest.raises(DeliveryLater):
             await deliver(running, message("", REPORT))
 
@@ -404,6 +403,6 @@ async def test_a_file_that_vanishes_while_it_is_sent_is_tried_again():
         raise NotFound("There is no such file.")
 
     async with connected() as running:
-        running.host.open_file = vanishing
+        running.host.opens = vanishing
         with pytest.raises(DeliveryLater):
             await deliver(running, message("", REPORT))
