@@ -1,5 +1,6 @@
 """Slack and a daemon that restarts: every mention is answered once, in its thread."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,6 +170,9 @@ async def test_sl_28_an_install_survives_a_restart_and_stands_encrypted_on_disk(
 async def install(gateway: GatewayProcess, slack: SlackServer) -> str:
     """Somebody lets the app in, with a browser; gives the token that Slack gave for it."""
     base = f"{gateway.url}/hooks/slack"
+    async with asyncio.timeout(PATIENCE_S):
+        while not logged(gateway, "slack_connected"):  # noqa: ASYNC110 - another process logs it
+            await asyncio.sleep(0.05)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         async with browser.get(f"{base}/install", allow_redirects=False) as asked:
             state = URL(asked.headers["Location"]).query["state"]

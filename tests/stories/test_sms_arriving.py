@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from gateway.testing import OpenAIServer, TwilioServer
-from gateway.testing.faults.props.measures import percentile
+from gateway.testing.faults.props.measures import cpu_wait_s, percentile
 from gateway.testing.process import free_port
 from gateway.testing.scene import PATIENCE_S, over_endpoint
 from gateway.testing.twilio.messages import MediaFile
@@ -78,7 +78,10 @@ async def test_c_4_200_sms_at_once_are_acknowledged_within_a_second_while_turns_
         took_s: list[float] = []
         for first in range(1_000_000, 1_000_000 + AT_ONCE * ROUNDS, AT_ONCE):
             forms = [signed_form(twilio, url, first + more) for more in range(AT_ONCE)]
-            took_s += await asyncio.gather(*map(post, forms))
+            began_s = cpu_wait_s(gateway.pid)
+            round_s = await asyncio.gather(*map(post, forms))
+            waited_s = cpu_wait_s(gateway.pid) - began_s  # for a processor others had
+            took_s += [one_s - waited_s for one_s in round_s]
         status = await gateway.run_json("status", "--json")
         await gateway.kill()
 
