@@ -176,6 +176,8 @@ async def _run(stage: Stage) -> Observation:
                 said = await asyncio.gather(
                     _call(caller, count), _post(posting, count), _let_poll(polled, count)
                 )
+                # Answered only after the last acknowledgement was written, and so traced.
+                await caller.get("/v1/bots")
             messages = [message for each in said for message in each]
             found = await wait_until_settled(gateway, patience_s=PATIENCE_S)
     stage.tell("reading the trace")
