@@ -6,6 +6,8 @@ is the product as it is.
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from gateway.__main__ import main
 from gateway.contract import Pace
 from gateway.flow.pace import Pacer
@@ -18,5 +20,5 @@ def _unpaced(self: Pacer, _pace: Pace, *, now: float) -> None:
 
 
 if __name__ == "__main__":
-    Pacer.__init__ = _unpaced  # type: ignore[assignment,method-assign] # of this process alone
-    main()
+    with patch.object(Pacer, "__init__", _unpaced):
+        main()

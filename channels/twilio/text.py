@@ -266,11 +266,17 @@ def _bare_url(state: StateInline, silent: bool) -> bool:
     return True
 
 
+class _Verbatim(MarkdownIt):
+    """Leaves addresses as they were written: people read them, and no browser does."""
+
+    def normalizeLink(self, url: str) -> str:  # noqa: N802 - the library's name
+        return url
+
+
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
+    parser = _Verbatim("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable("reference")
     parser.inline.ruler.before("emphasis", "bare_url", _bare_url)
-    parser.normalizeLink = str  # type: ignore[method-assign,assignment]  # addresses stay as written
     return parser
 
 

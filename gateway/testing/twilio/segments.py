@@ -2,7 +2,8 @@
 
 Pure functions. GSM-7 (3GPP TS 23.038, default alphabet and its extension table) as long as every
 character is in it, else UCS-2 for the whole text; a text of several segments gives up some room in
-each for the header that joins them.
+each for the header that joins them. The channel has a count of its own: who judges a bill must not
+take its sum from the one who pays.
 """
 
 from typing import Final
