@@ -1,6 +1,7 @@
 """An outage is made good: what was said meanwhile is looked up, and known if it comes again."""
 
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 
@@ -25,6 +26,18 @@ BOT = "<@U0FAKEBOT>"
 def lost(slack: SlackServer) -> None:
     """Whatever is said from now on, Slack gives up telling."""
     slack._deliveries.carry = slack._deliveries.give_up
+
+
+@asynccontextmanager
+async def outage() -> AsyncIterator[tuple[SlackServer, FakeHost]]:
+    """A workspace where somebody wrote "before" to us, and what is written now we do not hear."""
+    host = FakeHost()
+    async with SlackServer(retry=QUICK_RETRY) as slack:
+        async with hooked(nullcontext(slack), host=host) as running:
+            slack.post_message("D1", "U1", "before")
+            await running.heard()
+        lost(slack)
+        yield slack, host
 
 
 def texts(host: FakeHost) -> list[str]:
@@ -60,12 +73,7 @@ async def test_what_was_said_while_we_were_away_is_heard_in_order(receive):
 
 
 async def test_a_message_from_history_is_the_same_as_its_event():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         event = slack.post_file("D1", "U1", "look at &lt;this&gt;")
         async with hooked(nullcontext(slack), host=host) as running:
             await host.until(lambda: len(host.inbound) == 2)
@@ -78,12 +86,7 @@ async def test_a_message_from_history_is_the_same_as_its_event():
 
 
 async def test_bots_and_ourselves_are_not_heard_from_history_either():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         slack.post_bot_message("D1", "buy now")
         slack.post_message("D1", slack.workspace.bot_user, "an answer")
         slack.post_message("D1", "U1", "joined", extra={"subtype": "channel_join"})
@@ -96,12 +99,7 @@ async def test_bots_and_ourselves_are_not_heard_from_history_either():
 
 
 async def test_a_thread_that_began_in_a_direct_message_meanwhile_is_read_too():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         root = slack.open_assistant("U1")["event"]["assistant_thread"]["thread_ts"]
         slack.post_message("D1", "U1", "in the pane", thread_ts=root)
 
@@ -112,12 +110,7 @@ async def test_a_thread_that_began_in_a_direct_message_meanwhile_is_read_too():
 
 
 async def test_more_than_a_page_is_read_to_its_beginning():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         said = [f"number {number}" for number in range(450)]
         for text in said:
             slack.post_message("D1", "U1", text)
@@ -150,12 +143,7 @@ async def test_a_place_that_cannot_be_read_does_not_hold_up_the_others(error):
 async def test_of_a_place_where_too_much_was_said_the_newest_is_read(monkeypatch):
     monkeypatch.setattr(catching_up, "PAGE", 10)
     monkeypatch.setattr(catching_up, "MAX_PAGES", 2)
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         for number in range(30):
             slack.post_message("D1", "U1", f"number {number}")
 
@@ -166,12 +154,7 @@ async def test_of_a_place_where_too_much_was_said_the_newest_is_read(monkeypatch
 
 
 async def test_slack_is_not_asked_again_before_it_wants_to_be():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         slack.post_message("D1", "U1", "after")
         slack.fail("conversations.history", rate_limited(1))
 
@@ -182,12 +165,7 @@ async def test_slack_is_not_asked_again_before_it_wants_to_be():
 
 
 async def test_a_store_that_is_away_gets_what_was_found_later():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         slack.post_message("D1", "U1", "after")
         host.failures = [Unavailable("busy", retry_after_s=1)]
 
@@ -196,12 +174,7 @@ async def test_a_store_that_is_away_gets_what_was_found_later():
 
 
 async def test_a_slack_that_is_away_is_asked_for_the_past_when_it_is_back():
-    host = FakeHost()
-    async with SlackServer(retry=QUICK_RETRY) as slack:
-        async with hooked(nullcontext(slack), host=host) as running:
-            slack.post_message("D1", "U1", "before")
-            await running.heard()
-        lost(slack)
+    async with outage() as (slack, host):
         slack.post_message("D1", "U1", "after")
         slack.fail("conversations.history", Drop(), HtmlError(502), times=1)
         settings = settings_for(slack)
