@@ -75,7 +75,7 @@ async def test_what_was_said_while_we_were_away_is_heard_in_order(receive):
 async def test_a_message_from_history_is_the_same_as_its_event():
     async with outage() as (slack, host):
         event = slack.post_file("D1", "U1", "look at &lt;this&gt;")
-        async with hooked(nullcontext(slack), host=host) as running:
+        async with hooked(nullcontext(slack), host=host):
             await host.until(lambda: len(host.inbound) == 2)
             await slack.post_to_webhook(event)
 
